@@ -1,0 +1,259 @@
+#include "registry/base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "registry/base/alloc.h"
+#include "registry/base/buf.h"
+#include "registry/base/error.h"
+#include "registry/base/interrupt.h"
+
+/* openat2 is missing (Linux before 5.6, or a seccomp profile that does not know
+ * it): walk part by part and refuse links. */
+static int open_walk(int dirfd, const char *path, int flags)
+{
+	auto_free char *copy = xstrdup(path);
+	auto_fd int at = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
+	char *save = NULL, *part = strtok_r(copy, "/", &save);
+
+	while (part && at >= 0) {
+		char *next = strtok_r(NULL, "/", &save);
+		int fd;
+
+		if (!strcmp(part, "..")) {
+			errno = EXDEV;
+			return -1;
+		}
+		fd = openat(at, part,
+			    O_NOFOLLOW | O_CLOEXEC |
+				    (next ? O_PATH | O_DIRECTORY : flags),
+			    0666);
+		if (fd < 0 || !next)
+			return fd;
+		close(at);
+		at = fd;
+		part = next;
+	}
+	return at < 0 ? -1 : openat(at, ".", flags | O_CLOEXEC);
+}
+
+int file_open_in(int dirfd, const char *path, int flags, struct error *err)
+{
+	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+			       .mode = flags & O_CREAT ? 0666 : 0,
+			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	long fd;
+
+	do
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	while (fd < 0 && (errno == EAGAIN || (errno == EINTR && !interrupt_signal())));
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		fd = open_walk(dirfd, path, flags);
+	if (fd < 0)
+		return error_errno(err, "cannot open %s", path);
+	return (int)fd;
+}
+
+int file_open_name(int dirfd, const char *name, int flags, struct error *err)
+{
+	int fd = openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		return error_errno(err, "cannot open %s", name);
+	return fd;
+}
+
+static int read_more(int fd, struct buf *out, size_t room, struct error *err)
+{
+	ssize_t n;
+
+	buf_reserve(out, room);
+	n = read(fd, out->data + out->len, room);
+	if (n < 0 && errno == EINTR && !interrupt_signal())
+		return 1;
+	if (n < 0)
+		return error_errno(err, "read failed");
+	out->len += (size_t)n;
+	out->data[out->len] = '\0';
+	return n > 0;
+}
+
+int file_read_fd(int fd, size_t max, struct buf *out, struct error *err)
+{
+	size_t start = out->len;
+	struct stat st;
+	int rc;
+
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, "cannot stat");
+	if (S_ISDIR(st.st_mode))
+		return error_set(err, E_INPUT, "is a folder");
+	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max)
+		return error_set(err, E_INPUT, "is larger than %zu bytes", max);
+	do {
+		size_t room = st.st_size > 0 ? (size_t)st.st_size + 1 : 65536;
+
+		if (room > 1u << 20)
+			room = 1u << 20;
+		rc = read_more(fd, out, room, err);
+		if (rc > 0 && out->len - start > max)
+			return error_set(err, E_INPUT, "is larger than %zu bytes", max);
+	} while (rc > 0);
+	return rc;
+}
+
+int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct error *err)
+{
+	auto_fd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return error_errno(err, "cannot open %s", path);
+	if (file_read_fd(fd, max, out, err) < 0)
+		return error_wrap(err, "%s", path);
+	return 0;
+}
+
+int file_write_all(int fd, const void *data, size_t len, struct error *err)
+{
+	const char *p = data;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR) {
+			if (interrupt_check(err) < 0)
+				return -1;
+			continue;
+		}
+		if (n < 0)
+			return error_errno(err, "write failed");
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+ssize_t file_pread_full(int fd, void *buf, size_t len, uint64_t offset, struct error *err)
+{
+	size_t got = 0;
+
+	while (got < len) {
+		ssize_t n =
+			pread(fd, (char *)buf + got, len - got, (off_t)(offset + got));
+
+		if (n < 0 && errno == EINTR) {
+			if (interrupt_check(err) < 0)
+				return -1;
+			continue;
+		}
+		if (n < 0)
+			return error_errno(err, "read failed");
+		if (!n)
+			break;
+		got += (size_t)n;
+	}
+	return (ssize_t)got;
+}
+
+int file_mkdirs(int dirfd, const char *path, struct error *err)
+{
+	auto_free char *copy = xstrdup(path);
+
+	for (char *p = copy + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdirat(dirfd, copy, 0777) < 0 && errno != EEXIST)
+			return error_errno(err, "cannot make folder %s", copy);
+		*p = '/';
+	}
+	if (mkdirat(dirfd, copy, 0777) < 0 && errno != EEXIST)
+		return error_errno(err, "cannot make folder %s", copy);
+	return 0;
+}
+
+/* One level of a removal: the open folder and the name it has in the one above. */
+struct level {
+	DIR *dir;
+	char *name;
+};
+
+static int unlink_or_enter(struct level **stack, size_t *n, size_t *cap, const char *name,
+			   struct error *err)
+{
+	int at = dirfd((*stack)[*n - 1].dir), fd;
+
+	if (!unlinkat(at, name, 0))
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return errno == ENOENT ? 0 : error_errno(err, "cannot remove %s", name);
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES && !fchmodat(at, name, 0700, 0))
+		fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "cannot open folder %s", name);
+	GROW(*stack, *n, *cap);
+	(*stack)[(*n)++] = (struct level){fdopendir(fd), xstrdup(name)};
+	return 0;
+}
+
+int file_remove_tree(int at, const char *path, struct error *err)
+{
+	struct level *stack = NULL;
+	size_t n = 0, cap = 0;
+	int rc = 0,
+	    fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0) {
+		if (errno == ENOENT || !unlinkat(at, path, 0))
+			return 0;
+		return error_errno(err, "cannot remove %s", path);
+	}
+	GROW(stack, n, cap);
+	stack[n++] = (struct level){fdopendir(fd), xstrdup(path)};
+	while (n && !rc) {
+		struct dirent *e = readdir(stack[n - 1].dir);
+
+		if (e && (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")))
+			continue;
+		if (e) {
+			rc = unlink_or_enter(&stack, &n, &cap, e->d_name, err);
+			continue;
+		}
+		n--;
+		closedir(stack[n].dir);
+		if (unlinkat(n ? dirfd(stack[n - 1].dir) : at, stack[n].name,
+			     AT_REMOVEDIR) < 0 &&
+		    errno != ENOENT)
+			rc = error_errno(err, "cannot remove %s", stack[n].name);
+		free(stack[n].name);
+	}
+	while (n) {
+		closedir(stack[--n].dir);
+		free(stack[n].name);
+	}
+	free(stack);
+	return rc;
+}
+
+int file_lock(int dirfd, const char *name, struct error *err)
+{
+	auto_fd int fd =
+		openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+
+	if (fd < 0)
+		return error_errno(err, "cannot open lock %s", name);
+	while (flock(fd, LOCK_EX) < 0) {
+		if (errno != EINTR)
+			return error_errno(err, "cannot lock %s", name);
+		if (interrupt_check(err) < 0)
+			return -1;
+	}
+	return steal_fd(&fd);
+}

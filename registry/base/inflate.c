@@ -1,0 +1,243 @@
+#include <isa-l.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "registry/base/alloc.h"
+#include "registry/base/error.h"
+#include "registry/base/stream.h"
+
+#define INPUT_SIZE ((size_t)192 * 1024)
+#define MAGIC_MAX 4
+/* Registries take windows of 8 MiB for granted; `zstd --ultra -22` makes 128 MiB. */
+#define WINDOW_LOG_MAX 27
+
+enum format { FORMAT_UNKNOWN, FORMAT_PLAIN, FORMAT_GZIP, FORMAT_ZSTD };
+
+struct inflate_source {
+	struct source base;
+	struct source *inner;
+	enum format format;
+	bool input_ended; /* inner returned 0 */
+	bool between;     /* at the start of a gzip member, a zstd frame */
+	bool ended;       /* all has been read, and well */
+	bool failed;
+	uint8_t *input;
+	size_t at, have; /* input[at, have) is still to be decoded */
+	struct inflate_state *gzip;
+	ZSTD_DStream *zstd;
+};
+
+/* More input behind what is there. */
+static int fill(struct inflate_source *z, struct error *err)
+{
+	ssize_t n;
+
+	if (z->at == z->have)
+		z->at = z->have = 0;
+	n = source_read(z->inner, z->input + z->have, INPUT_SIZE - z->have, err);
+	if (n < 0)
+		return -1;
+	if (n == 0)
+		z->input_ended = true;
+	z->have += (size_t)n;
+	return 0;
+}
+
+static enum format recognise(const uint8_t *p, size_t len)
+{
+	if (len >= 3 && p[0] == 0x1f && p[1] == 0x8b && p[2] == 8)
+		return FORMAT_GZIP;
+	if (len >= 4 && memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0)
+		return FORMAT_ZSTD;
+	/* A skippable frame (RFC 8878, 3.1.2) can stand first. */
+	if (len >= 4 && p[0] >= 0x50 && p[0] <= 0x5f &&
+	    memcmp(p + 1, "\x2a\x4d\x18", 3) == 0)
+		return FORMAT_ZSTD;
+	return FORMAT_PLAIN;
+}
+
+static int begin(struct inflate_source *z, struct error *err)
+{
+	z->input = xmalloc(INPUT_SIZE);
+	while (z->have < MAGIC_MAX && !z->input_ended)
+		if (fill(z, err) < 0)
+			return -1;
+	z->format = recognise(z->input, z->have);
+	z->between = true;
+	if (z->format == FORMAT_GZIP) {
+		z->gzip = xmalloc(sizeof(*z->gzip));
+		isal_inflate_init(z->gzip);
+		z->gzip->crc_flag = ISAL_GZIP;
+	} else if (z->format == FORMAT_ZSTD) {
+		z->zstd = ZSTD_createDStream();
+		if (!z->zstd)
+			return error_set(err, E_BUG, "no memory for zstd");
+		ZSTD_DCtx_setParameter(z->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+	}
+	return 0;
+}
+
+static ssize_t read_plain(struct inflate_source *z, void *buf, size_t len,
+			  struct error *err)
+{
+	size_t n = z->have - z->at;
+
+	if (n == 0) {
+		free(z->input);
+		z->input = NULL;
+		return z->input_ended ? 0 : source_read(z->inner, buf, len, err);
+	}
+	if (n > len)
+		n = len;
+	memcpy(buf, z->input + z->at, n);
+	z->at += n;
+	return (ssize_t)n;
+}
+
+/* Makes sure of input, unless the stream ends well here (then z->ended). */
+static int need_input(struct inflate_source *z, struct error *err)
+{
+	if (z->at < z->have)
+		return 0;
+	if (!z->input_ended && fill(z, err) < 0)
+		return -1;
+	if (z->at < z->have)
+		return 0;
+	if (!z->between)
+		return error_set(err, E_CORRUPT, "compressed data ends too early");
+	z->ended = true;
+	return 0;
+}
+
+static const char *gzip_problem(int rc)
+{
+	switch (rc) {
+	case ISAL_INVALID_WRAPPER:
+		return "bad gzip header, or other bytes after the end";
+	case ISAL_UNSUPPORTED_METHOD:
+		return "unknown method";
+	case ISAL_INCORRECT_CHECKSUM:
+		return "wrong checksum or length";
+	default:
+		return "invalid deflate data";
+	}
+}
+
+/* One step of ISA-L; returns the bytes made, 0 when it wants input. */
+static ssize_t step_gzip(struct inflate_source *z, void *buf, size_t len,
+			 struct error *err)
+{
+	struct inflate_state *s = z->gzip;
+	int rc;
+
+	if (z->between) {
+		isal_inflate_reset(s);
+		s->crc_flag = ISAL_GZIP;
+		z->between = false;
+	}
+	s->next_in = z->input + z->at;
+	s->avail_in = (uint32_t)(z->have - z->at);
+	s->next_out = buf;
+	s->avail_out = (uint32_t)len;
+	rc = isal_inflate(s);
+	if (rc != ISAL_DECOMP_OK && rc != ISAL_END_INPUT && rc != ISAL_OUT_OVERFLOW)
+		return error_set(err, E_CORRUPT, "gzip: %s", gzip_problem(rc));
+	z->at = z->have - s->avail_in;
+	if (s->block_state == ISAL_BLOCK_FINISH)
+		z->between = true;
+	return (ssize_t)(len - s->avail_out);
+}
+
+static ssize_t read_gzip(struct inflate_source *z, void *buf, size_t len,
+			 struct error *err)
+{
+	bool full = !z->between; /* ISA-L can hold output back: ask before reading on */
+	ssize_t n = 0;
+
+	while (n == 0) {
+		if (!full && need_input(z, err) < 0)
+			return -1;
+		if (z->ended)
+			return 0;
+		full = false;
+		n = step_gzip(z, buf, len, err);
+	}
+	return n;
+}
+
+static ssize_t read_zstd(struct inflate_source *z, void *buf, size_t len,
+			 struct error *err)
+{
+	ZSTD_outBuffer out = {.dst = buf, .size = len};
+	bool full = !z->between;
+
+	while (out.pos == 0) {
+		ZSTD_inBuffer in = {.src = z->input};
+		size_t rc;
+
+		if (!full && need_input(z, err) < 0)
+			return -1;
+		if (z->ended)
+			return 0;
+		full = false;
+		in.size = z->have;
+		in.pos = z->at;
+		rc = ZSTD_decompressStream(z->zstd, &out, &in);
+		if (ZSTD_isError(rc))
+			return error_set(err, E_CORRUPT, "zstd: %s",
+					 ZSTD_getErrorName(rc));
+		z->at = in.pos;
+		z->between = rc == 0;
+	}
+	return (ssize_t)out.pos;
+}
+
+static ssize_t inflate_read(struct source *s, void *buf, size_t len, struct error *err)
+{
+	struct inflate_source *z = (struct inflate_source *)s;
+	ssize_t n = -1;
+
+	if (z->failed)
+		return error_set(err, E_CORRUPT, "compressed data is damaged");
+	if (z->ended || len == 0)
+		return 0;
+	if (len > (size_t)1 << 30)
+		len = (size_t)1 << 30; /* ISA-L counts in 32 bits */
+	if (z->format == FORMAT_UNKNOWN && begin(z, err) < 0) {
+		z->failed = true;
+		return -1;
+	}
+	switch (z->format) {
+	case FORMAT_GZIP:
+		n = read_gzip(z, buf, len, err);
+		break;
+	case FORMAT_ZSTD:
+		n = read_zstd(z, buf, len, err);
+		break;
+	default:
+		return read_plain(z, buf, len, err);
+	}
+	z->failed = n < 0;
+	return n;
+}
+
+static void inflate_close(struct source *s)
+{
+	struct inflate_source *z = (struct inflate_source *)s;
+
+	source_close(z->inner);
+	free(z->input);
+	free(z->gzip);
+	ZSTD_freeDStream(z->zstd);
+	free(z);
+}
+
+struct source *source_inflate(struct source *inner)
+{
+	static const struct source_ops ops = {inflate_read, inflate_close};
+	struct inflate_source *z = xcalloc(1, sizeof(*z));
+
+	z->base.ops = &ops;
+	z->inner = inner;
+	return &z->base;
+}
