@@ -1,0 +1,34 @@
+/*
+ * store_priv.h - what store.c and store_names.c share
+ */
+#ifndef HOD_STORE_PRIV_H
+#define HOD_STORE_PRIV_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "registry/base/map.h"
+#include "registry/store.h"
+
+struct tmpdir;
+
+struct store {
+	char *path;
+	int dirfd;
+	bool root;             /* hod's own, not a foreign layout */
+	pthread_mutex_t lock;  /* of all below */
+	int blobs;             /* blobs/sha256; -1 while a layout has none */
+	struct tmpdir *tmpdir; /* NULL: a layout that nothing was put into */
+	struct map verified;   /* hex of blobs that this process wrote or verified */
+};
+
+/* blobs/sha256, -1 when a layout has none. */
+int store_blobs_(struct store *st);
+/* Folder for temporaries and blobs/sha256, made when they are missing. */
+struct tmpdir *store_writable_(struct store *st, struct error *err);
+/* Waits until a blob's bytes are on the disk; a missing one is fine. */
+int store_sync_blob_(struct store *st, const struct digest *d, struct error *err);
+/* The folder entries of all blobs, likewise. */
+int store_sync_blobs_(struct store *st, struct error *err);
+
+#endif
