@@ -1,0 +1,49 @@
+/*
+ * treeload.h - layer indexes: read from a layer's tar while it streams, kept in the store
+ *
+ *	reader of image_fetch_layers -> treeload_read -> trees/DIFF_ID
+ *	treeload_open -> tree_push_index
+ *
+ * A truncated or malformed tar, impossible owners, and what index_builder_add refuses
+ * are E_CORRUPT.  No entry is not malformed: an empty stream, or zero blocks only.
+ * Extended attributes are at most 64 KiB each, 1 MiB together.
+ *
+ * libarchive reads the headers (in the C locale, so that names stay bytes); data is skipped, except for
+ * etc/passwd and etc/group (at most 1 MiB each), which are kept inline.
+ */
+#ifndef HOD_TREELOAD_H
+#define HOD_TREELOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct digest;
+struct error;
+struct index;
+struct index_builder;
+struct source;
+struct store;
+
+/* Reads an uncompressed tar to its end into b; src stays yours. */
+int treeload_read(struct source *src, struct index_builder *b, struct error *err);
+/* treeload_read, then the index is saved as trees/DIFF_ID. */
+int treeload_save(struct source *src, struct store *st, const struct digest *diff_id,
+		  struct error *err);
+/* Saves a finished builder (a layer that hod wrote). */
+int treeload_save_index(struct index_builder *b, struct store *st,
+			const struct digest *diff_id, struct error *err);
+/* The saved index; NULL and E_MISSING when there is none, or when it was damaged
+ * (then it is removed). */
+struct index *treeload_open(struct store *st, const struct digest *diff_id,
+			    struct error *err);
+
+/* Copies the content of files out of one layer in one pass: wanted[] are tar header
+ * offsets in ascending order, each once; holes of sparse files come as zeros; for each,
+ * put(ctx, i, bytes, len) is called in pieces, in order.  src is the layer's uncompressed
+ * tar and stays yours.  A header that is not met is E_CORRUPT. */
+typedef int layer_put(void *ctx, size_t i, const void *bytes, size_t len,
+		      struct error *err);
+int treeload_extract(struct source *src, const uint64_t *wanted, size_t n, layer_put *put,
+		     void *ctx, struct error *err);
+
+#endif
