@@ -1,0 +1,357 @@
+#include "builder/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "builder/base.h"
+#include "builder/context.h"
+#include "builder/meta.h"
+#include "builder/path.h"
+#include "builder/stage.h"
+#include "builder/step.h"
+#include "registry/base/alloc.h"
+#include "registry/base/error.h"
+#include "registry/base/file.h"
+#include "registry/base/interrupt.h"
+#include "registry/base/log.h"
+#include "registry/store.h"
+
+#define DOCKERFILE_MAX (16u << 20)
+
+void build_request_release(struct build_request *r)
+{
+	strv_release(&r->build_args);
+	platform_release(&r->platform);
+	strv_release(&r->labels);
+	strv_release(&r->annotations);
+	strv_release(&r->build_contexts);
+}
+
+void build_result_release(struct build_result *r)
+{
+	descriptor_release(&r->manifest);
+	manifest_release(&r->parsed);
+	platform_release(&r->platform);
+	references_free(r->origins, r->norigins);
+	memset(r, 0, sizeof(*r));
+}
+
+/* Reads the Dockerfile: -f, else Dockerfile or dockerfile in the context (15.1). *name is
+ * what messages call it; yours to free. */
+static int read_dockerfile(const struct build_request *req, char **name, struct buf *text,
+			   struct error *err)
+{
+	static const char *const names[] = {"Dockerfile", "dockerfile"};
+	size_t tries = req->dockerfile ? 1 : 2;
+	bool here = !strcmp(req->context, ".") || !strcmp(req->context, "./");
+
+	for (size_t i = 0; i < tries; i++) {
+		struct error why = ERROR_INIT;
+		size_t n = strlen(req->context);
+
+		free(*name);
+		*name = req->dockerfile ? xstrdup(req->dockerfile)
+			: here ? xstrdup(names[i])
+			       : xasprintf("%s%s%s", req->context,
+					   n && req->context[n - 1] == '/' ? "" : "/", names[i]);
+		if (!file_read(AT_FDCWD, *name, DOCKERFILE_MAX, text, &why))
+			return 0;
+		if (why.kind == E_MISSING && i + 1 < tries)
+			continue;
+		*err = why;
+		break;
+	}
+	if (err->kind != E_MISSING)
+		return -1;
+	error_set(err, E_INPUT, "there is no Dockerfile at %s",
+		  req->dockerfile ? req->dockerfile : req->context);
+	return error_hint(err, req->dockerfile
+				       ? "-f is relative to the working folder, not to the context"
+				       : "name it with -f FILE");
+}
+
+/* T: what was asked for, else the base's `created`, else 1980 (design 6, Time). */
+static void set_time(struct build *b, const struct image *base)
+{
+	int64_t t;
+
+	b->time = TIMESTAMP_FLOOR;
+	if (b->request->timestamp == TIMESTAMP_FIXED)
+		b->time = b->request->time;
+	else if (b->request->timestamp == TIMESTAMP_NOW)
+		b->time = (int64_t)time(NULL);
+	else if (base && base->config.created && timestamp_parse(base->config.created, &t) &&
+		 t >= TIMESTAMP_FLOOR)
+		b->time = t;
+	timestamp_text(b->time, b->time_text);
+	b->keep_mtime = b->request->timestamp == TIMESTAMP_KEEP;
+}
+
+static int at_line(const struct build *b, unsigned line, struct error *err)
+{
+	return error_at(err, b->plan.file, line, 0);
+}
+
+static struct base_image *stage_image(struct build *b, size_t i, struct error *err)
+{
+	struct plan_stage *ps = &b->plan.stages[i];
+	struct base_image *base = base_resolve(b, &ps->from, &ps->platform,
+					       ps->platform_explicit, err);
+
+	if (!base) {
+		error_wrap(err, "FROM %s", ps->base);
+		at_line(b, ps->source->line, err);
+	}
+	return base;
+}
+
+/* The external base at the root of the target's chain decides T. */
+static int find_time(struct build *b, struct error *err)
+{
+	size_t i = b->plan.target;
+	struct base_image *base;
+
+	while (b->plan.stages[i].from.kind == FROM_STAGE)
+		i = b->plan.stages[i].from.stage;
+	if (b->plan.stages[i].from.kind == FROM_SCRATCH) {
+		set_time(b, NULL);
+		return 0;
+	}
+	base = stage_image(b, i, err);
+	if (!base)
+		return -1;
+	set_time(b, &base->image);
+	return 0;
+}
+
+static struct stage_state *begin_stage(struct build *b, size_t i, struct error *err)
+{
+	struct plan_stage *ps = &b->plan.stages[i];
+	auto_free char *name = plan_stage_name(&b->plan, i);
+	struct base_image *base = NULL;
+	struct stage_state *s;
+
+	if (ps->from.kind == FROM_STAGE)
+		return stage_from_stage(b, name, b->stages[ps->from.stage]);
+	if (ps->from.kind != FROM_SCRATCH) {
+		base = stage_image(b, i, err);
+		if (!base)
+			return NULL;
+	}
+	s = stage_from_image(b, name, base ? &base->image : NULL, &ps->platform, err);
+	if (!s) {
+		error_wrap(err, "FROM %s", ps->base);
+		at_line(b, ps->source->line, err);
+	}
+	return s;
+}
+
+/* "[2/5]", or "[name 2/5]" where there are several stages. */
+static char *label(const struct build *b, size_t stage, size_t number)
+{
+	const struct plan_stage *ps = &b->plan.stages[stage];
+	size_t total = 1 + (ps->replaced ? 0 : ps->source->count);
+	auto_free char *name = NULL;
+
+	if (b->plan.nstages == 1)
+		return xasprintf("[%zu/%zu]", number, total);
+	name = plan_stage_name(&b->plan, stage);
+	return xasprintf("[%s %zu/%zu]", name, number, total);
+}
+
+static int run_instruction(struct build *b, size_t stage, size_t k, struct error *err)
+{
+	const struct plan_stage *ps = &b->plan.stages[stage];
+	const struct instruction *in = &b->plan.dockerfile->instructions[ps->source->first + k];
+	struct stage_state *s = b->stages[stage];
+	auto_free char *name = label(b, stage, k + 2);
+	struct progress_step *ui = progress_start("%s %s", name, in->source);
+	bool cached = false;
+	int rc;
+
+	if (in->kw == KW_COPY)
+		rc = step_copy(s, in, ui, &cached, err);
+	else if (in->kw == KW_WORKDIR)
+		rc = step_workdir(s, in, ui, &cached, err);
+	else
+		rc = meta_apply(s, in, err);
+	progress_end(ui, rc < 0 ? PROGRESS_FAILED : cached ? PROGRESS_CACHED : PROGRESS_DONE);
+	if (rc < 0) {
+		if (err->kind == E_INPUT || err->kind == E_FAILED || err->kind == E_AUTH)
+			error_wrap(err, "%s", in->source);
+		at_line(b, in->line, err);
+	}
+	return rc;
+}
+
+static int run_stage(struct build *b, size_t i, struct error *err)
+{
+	const struct plan_stage *ps = &b->plan.stages[i];
+	auto_free char *name = label(b, i, 1);
+	struct progress_step *ui = progress_start("%s FROM %s", name, ps->base);
+
+	b->stages[i] = begin_stage(b, i, err);
+	progress_end(ui, b->stages[i] ? PROGRESS_DONE : PROGRESS_FAILED);
+	if (!b->stages[i])
+		return -1;
+	for (size_t k = 0; !ps->replaced && k < ps->source->count; k++)
+		if (interrupt_check(err) < 0 || run_instruction(b, i, k, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* 6.4: a --build-arg that nothing declares has no effect; say so. */
+static void warn_unused_args(const struct build *b)
+{
+	static const char *const proxies[] = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY",
+					      "NO_PROXY", "ALL_PROXY"};
+
+	for (size_t i = 0; i < b->request->build_args.n; i++) {
+		const char *arg = b->request->build_args.v[i];
+		auto_free char *name = xstrndup(arg, strcspn(arg, "="));
+		bool known = strv_find(&b->plan.declared, name) >= 0 ||
+			     strv_get(&b->plan.globals, name) || !strncmp(name, "BUILDKIT_", 9) ||
+			     !strcmp(name, "SOURCE_DATE_EPOCH");
+
+		for (size_t k = 0; k < sizeof(proxies) / sizeof(*proxies); k++)
+			known |= !strcasecmp(name, proxies[k]);
+		if (!known)
+			log_warn("--build-arg %s: no ARG of that name", name);
+	}
+}
+
+/* --label goes over the Dockerfile's (11.4); --platform over the base's (7.8). */
+static int finish_config(struct build *b, struct stage_state *s, struct error *err)
+{
+	for (size_t i = 0; i < b->request->labels.n; i++) {
+		auto_free char *pair = xstrdup(b->request->labels.v[i]);
+		char *eq = strchr(pair, '=');
+
+		if (eq)
+			*eq = '\0';
+		if (!*pair)
+			return error_set(err, E_USAGE, "--label %s: a label needs a name",
+					 b->request->labels.v[i]);
+		strv_set(&s->config.labels, pair, eq ? eq + 1 : "");
+	}
+	return 0;
+}
+
+static int add_annotations(const struct build *b, struct manifest *m, struct error *err)
+{
+	for (size_t i = 0; i < b->request->annotations.n; i++) {
+		auto_free char *pair = xstrdup(b->request->annotations.v[i]);
+		char *eq = strchr(pair, '=');
+
+		if (!eq || eq == pair)
+			return error_set(err, E_USAGE, "--annotation %s: KEY=VALUE is needed",
+					 b->request->annotations.v[i]);
+		*eq = '\0';
+		strv_set(&m->annotations, pair, eq + 1);
+	}
+	return 0;
+}
+
+/* Registry images whose layers are in the target: where missing blobs can be had. */
+static void find_origins(const struct build *b, struct build_result *out)
+{
+	out->origins = xcalloc(b->nimages, sizeof(*out->origins));
+	for (size_t i = 0; i < b->nimages; i++)
+		if (b->images[i]->image.ref.host)
+			reference_copy(&out->origins[out->norigins++], &b->images[i]->image.ref);
+}
+
+/* Layers of a --build-context layout are only there: bring them into the store. */
+static int keep_layout_layers(struct build *b, struct stage_state *s, struct error *err)
+{
+	struct image *base = s->nlayers ? s->layers[0].base : NULL;
+
+	return base && base->layout ? image_complete(base, b->store, b->client, err) : 0;
+}
+
+/* Config and manifest of the finished target, into the store. */
+static int commit_image(struct build *b, struct build_result *out, struct error *err)
+{
+	struct stage_state *s = b->stages[b->plan.target];
+	auto_buf struct buf config = BUF_INIT, manifest = BUF_INIT;
+	struct manifest *m = &out->parsed;
+
+	if (finish_config(b, s, err) < 0 || add_annotations(b, m, err) < 0 ||
+	    keep_layout_layers(b, s, err) < 0)
+		return -1;
+	image_config_write(&s->config, &config);
+	if (store_put_bytes(b->store, config.data, config.len, &out->config, err) < 0)
+		return -1;
+	m->family = s->family;
+	m->config.media_type = xstrdup(family_config_type(s->family));
+	m->config.digest = out->config;
+	m->config.size = config.len;
+	m->layers = xcalloc(s->nlayers, sizeof(*m->layers));
+	m->nlayers = s->nlayers;
+	for (size_t i = 0; i < s->nlayers; i++)
+		descriptor_copy(&m->layers[i], &s->layers[i].desc);
+	manifest_write(m, &manifest);
+	out->manifest.media_type = xstrdup(family_manifest_type(s->family));
+	out->manifest.size = manifest.len;
+	out->platform = (struct platform){xstrdup(s->config.os), xstrdup(s->config.architecture),
+					  s->config.variant ? xstrdup(s->config.variant) : NULL};
+	find_origins(b, out);
+	out->steps = b->steps;
+	out->cached = b->cached;
+	return store_put_bytes(b->store, manifest.data, manifest.len, &out->manifest.digest, err);
+}
+
+static void build_release(struct build *b)
+{
+	for (size_t i = 0; b->stages && i < b->plan.nstages; i++)
+		stage_free(b->stages[i]);
+	free(b->stages);
+	base_release(b);
+	context_close(b->context);
+	free(b->context_id);
+	plan_release(&b->plan);
+}
+
+static int run_plan(struct build *b, struct build_result *out, struct error *err)
+{
+	b->stages = xcalloc(b->plan.nstages, sizeof(*b->stages));
+	b->layouts = xcalloc(b->plan.ncontexts, sizeof(*b->layouts));
+	warn_unused_args(b);
+	if (find_time(b, err) < 0)
+		return -1;
+	for (size_t i = 0; i < b->plan.nstages; i++)
+		if (b->plan.stages[i].needed && run_stage(b, i, err) < 0)
+			return -1;
+	return commit_image(b, out, err);
+}
+
+int build_run(const struct build_request *req, struct store *st, struct client *c,
+	      struct build_result *out, struct error *err)
+{
+	struct build b = {.request = req, .store = st, .client = c};
+	auto_free char *name = NULL, *context = NULL;
+	auto_buf struct buf text = BUF_INIT;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (read_dockerfile(req, &name, &text, err) < 0)
+		return -1;
+	if (plan_make(&b.plan, req, name, text.data, text.len, err) < 0) {
+		plan_release(&b.plan);
+		return -1;
+	}
+	context = realpath(req->context, NULL);
+	b.context_id = xasprintf("%s\n%s", context ? context : req->context, name);
+	b.context = context_open(req->context, name, st, err);
+	rc = b.context ? run_plan(&b, out, err) : -1;
+	build_release(&b);
+	if (rc < 0)
+		build_result_release(out);
+	return rc;
+}

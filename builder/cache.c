@@ -1,0 +1,193 @@
+#include "builder/cache.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/base/alloc.h"
+#include "registry/base/error.h"
+#include "registry/base/file.h"
+#include "registry/base/json.h"
+#include "registry/base/log.h"
+#include "registry/store.h"
+
+#define RECORD_MAX 4096
+/* Longer lists are not kept: a miss is then explained less exactly. */
+#define LISTING_MAX (4u << 20)
+#define LISTING_READ_MAX (LISTING_MAX + 1)
+
+static char *step_path(const struct digest *d, const char *suffix)
+{
+	char hex[DIGEST_HEX];
+
+	return xasprintf("steps/%s%s", digest_hex(d, hex), suffix);
+}
+
+static void save(struct store *st, const char *path, const struct buf *text)
+{
+	struct error err = ERROR_INIT;
+
+	if (file_replace(store_tmpdir(st), store_dirfd(st), path, text->data, text->len, false,
+			 &err) < 0)
+		log_debug("step cache: %s", err.msg);
+}
+
+void cache_key(const struct digest *prefix, const struct digest *inputs, struct digest *key)
+{
+	struct hash h;
+
+	hash_init(&h);
+	hash_add(&h, prefix->bytes, DIGEST_BYTES);
+	hash_add(&h, inputs->bytes, DIGEST_BYTES);
+	hash_end(&h, key);
+}
+
+static int parse_digest_field(const cJSON *doc, const char *name, struct digest *out,
+			      struct error *err)
+{
+	const char *text = NULL;
+
+	if (json_get_string(doc, name, true, &text, err) < 0)
+		return -1;
+	return digest_parse(out, text, err);
+}
+
+static int parse_record(const struct buf *text, struct step_record *out, struct error *err)
+{
+	auto_json cJSON *doc = json_parse(text->data, text->len, "step record", err);
+
+	if (!doc || json_get_bool(doc, "empty", &out->empty, err) < 0)
+		return -1;
+	if (out->empty)
+		return 0;
+	if (parse_digest_field(doc, "digest", &out->digest, err) < 0 ||
+	    parse_digest_field(doc, "diffId", &out->diff_id, err) < 0)
+		return -1;
+	return json_get_size(doc, "size", true, &out->size, err);
+}
+
+bool cache_find(struct store *st, const struct digest *key, struct step_record *out)
+{
+	auto_free char *path = step_path(key, "");
+	auto_buf struct buf text = BUF_INIT;
+	struct error err = ERROR_INIT;
+
+	memset(out, 0, sizeof(*out));
+	if (file_read(store_dirfd(st), path, RECORD_MAX, &text, &err) < 0)
+		return false;
+	if (parse_record(&text, out, &err) < 0) {
+		log_debug("step cache: %s dropped: %s", path, err.msg);
+		return false;
+	}
+	return out->empty || store_has(st, &out->digest);
+}
+
+void cache_record(struct store *st, const struct digest *key, const struct step_record *r)
+{
+	auto_free char *path = step_path(key, "");
+	auto_buf struct buf text = BUF_INIT;
+	char digest[DIGEST_TEXT];
+
+	json_open(&text, '{');
+	json_key(&text, "empty");
+	json_bool(&text, r->empty);
+	if (!r->empty) {
+		json_key(&text, "digest");
+		json_string(&text, digest_text(&r->digest, digest));
+		json_key(&text, "diffId");
+		json_string(&text, digest_text(&r->diff_id, digest));
+		json_key(&text, "size");
+		json_int(&text, (int64_t)r->size);
+	}
+	json_close(&text, '}');
+	save(st, path, &text);
+}
+
+bool cache_inputs(struct store *st, const struct digest *prefix, struct buf *listing)
+{
+	auto_free char *path = step_path(prefix, ".inputs");
+
+	return file_read(store_dirfd(st), path, LISTING_READ_MAX, listing, NULL) == 0;
+}
+
+void cache_set_inputs(struct store *st, const struct digest *prefix, const struct buf *listing)
+{
+	auto_free char *path = step_path(prefix, ".inputs");
+	static const struct buf none = BUF_INIT;
+
+	save(st, path, listing->len <= LISTING_MAX ? listing : &none);
+}
+
+/* The next "HEX PATH" line; *next is set behind it.  Length without the newline. */
+static size_t next_line(const char *at, const char **next)
+{
+	size_t n = strcspn(at, "\n");
+
+	*next = at + n + (at[n] == '\n');
+	return n;
+}
+
+/* Names the first difference of two listings, both in the same order of walk. */
+static char *first_difference(const char *old, const char *now)
+{
+	enum { HEX = 17 }; /* 16 digits and a blank */
+
+	while (*old || *now) {
+		const char *next_old, *next_now;
+		size_t n = next_line(old, &next_old), m = next_line(now, &next_now);
+
+		if (n == m && !memcmp(old, now, n)) {
+			old = next_old;
+			now = next_now;
+			continue;
+		}
+		if (n > HEX && n == m && !memcmp(old + HEX, now + HEX, n - HEX))
+			return xasprintf("%.*s changed", (int)(m - HEX), now + HEX);
+		/* siblings are sorted: the smaller one has no partner */
+		if (m > HEX && (n <= HEX || strcmp(old + HEX, now + HEX) > 0))
+			return xasprintf("%.*s is new", (int)(m - HEX), now + HEX);
+		if (n > HEX)
+			return xasprintf("%.*s is gone", (int)(n - HEX), old + HEX);
+		break;
+	}
+	return xstrdup("its layer is no longer in the store");
+}
+
+static char *why_missed(struct store *st, const struct cache_place *place, const char *last,
+			const struct digest *prefix, const struct buf *listing)
+{
+	char parent[DIGEST_HEX];
+	size_t n = strcspn(last, "\n");
+	auto_buf struct buf old = BUF_INIT;
+
+	if (!*last)
+		return xstrdup("not built before");
+	digest_hex(&place->parent, parent);
+	if (n != strlen(parent) || memcmp(last, parent, n))
+		return xstrdup(place->first ? "the base, the time or an option changed"
+					    : "a step before it changed");
+	last += n + (last[n] == '\n');
+	if (strcmp(last, place->text))
+		return xasprintf("the instruction changed: it was %s", last);
+	if (!listing || !cache_inputs(st, prefix, &old))
+		return xstrdup("not built before");
+	if (!old.len && listing->len)
+		return xstrdup("a file that it reads changed");
+	return first_difference(old.data, listing->data);
+}
+
+char *cache_explain(struct store *st, const struct cache_place *place,
+		    const struct digest *prefix, const struct buf *listing)
+{
+	auto_free char *path = step_path(&place->id, ".place");
+	auto_buf struct buf last = BUF_INIT, now = BUF_INIT;
+	char parent[DIGEST_HEX], *why;
+
+	if (file_read(store_dirfd(st), path, LISTING_READ_MAX, &last, NULL) < 0)
+		buf_reset(&last);
+	why = why_missed(st, place, last.data, prefix, listing);
+	buf_addf(&now, "%s\n%s", digest_hex(&place->parent, parent), place->text);
+	if (now.len != last.len || memcmp(now.data, last.data, now.len))
+		save(st, path, &now);
+	return why;
+}

@@ -1,0 +1,283 @@
+#include "builder/extract.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "builder/rootfs/content.h"
+#include "builder/rootfs/tree.h"
+#include "builder/rootfs/treeload.h"
+#include "builder/stage.h"
+#include "registry/base/alloc.h"
+#include "registry/base/error.h"
+#include "registry/base/file.h"
+#include "registry/base/stream.h"
+#include "registry/store.h"
+
+/* One wanted content: where it is, and where it goes in the spool. */
+struct item {
+	size_t layer;    /* of the stage */
+	uint64_t header; /* of its tar */
+	uint64_t size;
+	uint64_t offset; /* in the spool */
+	size_t node;     /* index in the caller's list */
+};
+
+/* All contents of one layer, unique by header. */
+struct wanted {
+	uint64_t *headers;
+	struct item **items;
+	uint64_t *done; /* bytes that came so far */
+	size_t n;
+};
+
+struct extraction {
+	struct stage_state *stage;
+	int fd;
+	struct wanted *layers; /* by layer of the stage */
+};
+
+struct spool {
+	struct tmp tmp;
+	struct disk_root root;
+};
+
+static int by_place(const void *va, const void *vb)
+{
+	const struct item *a = va, *b = vb;
+
+	if (a->layer != b->layer)
+		return a->layer < b->layer ? -1 : 1;
+	return a->header < b->header ? -1 : a->header > b->header;
+}
+
+static int layer_of(const struct stage_state *s, const struct digest *diff_id, size_t *out,
+		    struct error *err)
+{
+	for (size_t i = 0; i < s->nlayers; i++) {
+		if (digest_equal(&s->layers[i].diff_id, diff_id)) {
+			*out = i;
+			return 0;
+		}
+	}
+	return error_set(err, E_BUG, "a file's layer is not part of its stage");
+}
+
+/* layer_put: the next bytes of one content. */
+static int put_bytes(void *ctx, size_t i, const void *bytes, size_t len, struct error *err)
+{
+	struct wanted *w = ((void **)ctx)[0];
+	const struct extraction *x = ((void **)ctx)[1];
+	const char *p = bytes;
+
+	if (len > w->items[i]->size - w->done[i])
+		return error_set(err, E_CORRUPT, "a file is longer than its header says");
+	while (len) {
+		ssize_t n = pwrite(x->fd, p, len, (off_t)(w->items[i]->offset + w->done[i]));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(err, "cannot write a temporary file");
+		w->done[i] += (uint64_t)n;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Reads what is wanted of one layer, and the layer to its end. */
+static int extract_layer(struct extraction *x, size_t layer, struct source *src,
+			 struct error *err)
+{
+	struct wanted *w = &x->layers[layer];
+	void *ctx[2] = {w, x};
+	char rest[16384];
+	ssize_t n;
+
+	memset(w->done, 0, w->n * sizeof(*w->done));
+	if (treeload_extract(src, w->headers, w->n, put_bytes, ctx, err) < 0)
+		return -1;
+	for (size_t i = 0; i < w->n; i++)
+		if (w->done[i] != w->items[i]->size)
+			return error_set(err, E_CORRUPT, "a file is shorter than its header says");
+	do
+		n = source_read(src, rest, sizeof(rest), err);
+	while (n > 0);
+	return n < 0 ? -1 : 0;
+}
+
+/* layer_reader: base layers come first in every stage, so the image's layer number
+ * is the stage's. */
+static int from_base(void *ctx, size_t i, struct source *src, struct error *err)
+{
+	return extract_layer(ctx, i, src, err);
+}
+
+static int from_layers(struct extraction *x, struct error *err)
+{
+	struct stage_state *s = x->stage;
+	struct image *base = s->nlayers ? s->layers[0].base : NULL;
+	size_t nbase = base ? base->manifest.nlayers : 0;
+	auto_free bool *need = xcalloc(nbase, sizeof(*need));
+	bool any = false;
+
+	for (size_t i = 0; i < nbase; i++)
+		any |= need[i] = x->layers[i].n > 0;
+	if (any && image_fetch_layers(base, s->build->store, s->build->client, need, from_base, x,
+				      err) < 0)
+		return -1;
+	for (size_t i = nbase; i < s->nlayers; i++) {
+		struct source *src;
+		int rc;
+
+		if (!x->layers[i].n)
+			continue;
+		src = stage_own_layer(s, i, err);
+		if (!src)
+			return -1;
+		rc = extract_layer(x, i, src, err);
+		source_close(src);
+		if (rc < 0)
+			return error_wrap(err, "layer %zu", i + 1);
+	}
+	return 0;
+}
+
+/* Distributes the sorted items over the layers and gives them their offsets;
+ * names of one inode share one. */
+static void arrange(struct extraction *x, struct item *items, size_t n)
+{
+	uint64_t offset = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct wanted *w = &x->layers[items[i].layer];
+
+		if (i && !by_place(&items[i - 1], &items[i])) {
+			items[i].offset = items[i - 1].offset;
+			continue;
+		}
+		if (!w->n) {
+			w->headers = xcalloc(n - i, sizeof(*w->headers));
+			w->items = xcalloc(n - i, sizeof(*w->items));
+			w->done = xcalloc(n - i, sizeof(*w->done));
+		}
+		items[i].offset = offset;
+		offset += items[i].size;
+		w->headers[w->n] = items[i].header;
+		w->items[w->n++] = &items[i];
+	}
+}
+
+/* Copies the contents of n nodes to fd; items (n of them) says where afterwards. */
+static int extract(struct stage_state *s, struct node *const *nodes, size_t n, int fd,
+		   struct item *items, struct error *err)
+{
+	struct extraction x = {.stage = s, .fd = fd};
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		items[i] = (struct item){.header = nodes[i]->content.layer.header,
+					 .size = nodes[i]->size,
+					 .node = i};
+		if (layer_of(s, nodes[i]->content.layer.diff_id, &items[i].layer, err) < 0)
+			return -1;
+	}
+	qsort(items, n, sizeof(*items), by_place);
+	x.layers = xcalloc(s->nlayers, sizeof(*x.layers));
+	arrange(&x, items, n);
+	rc = from_layers(&x, err);
+	for (size_t i = 0; i < s->nlayers; i++) {
+		free(x.layers[i].headers);
+		free(x.layers[i].items);
+		free(x.layers[i].done);
+	}
+	free(x.layers);
+	return rc;
+}
+
+struct spool *spool_open(struct stage_state *s, struct node *const *nodes,
+			 struct node *const *targets, size_t n, struct tree *into,
+			 struct error *err)
+{
+	auto_free struct item *items = xcalloc(n, sizeof(*items));
+	struct spool *sp = xcalloc(1, sizeof(*sp));
+
+	sp->tmp = (struct tmp)TMP_INIT;
+	if (tmp_open(&sp->tmp, store_tmpdir(s->build->store), err) < 0 ||
+	    extract(s, nodes, n, sp->tmp.fd, items, err) < 0) {
+		spool_close(sp);
+		return NULL;
+	}
+	sp->root = (struct disk_root){.fd = sp->tmp.fd, .spool = true, .name = s->name};
+	for (size_t i = 0; i < n; i++) {
+		struct node *target = targets[items[i].node];
+		struct content c = {.kind = CONTENT_DISK,
+				    .has_digest = target->content.has_digest,
+				    .digest = target->content.digest,
+				    .disk = {.root = &sp->root, .offset = items[i].offset}};
+
+		tree_set_content(into, target, &c);
+	}
+	return sp;
+}
+
+void spool_close(struct spool *sp)
+{
+	if (!sp)
+		return;
+	tmp_abort(&sp->tmp);
+	free(sp);
+}
+
+/* Appends a content that can be opened: memory, a file on disk. */
+static int read_content(const struct node *n, struct buf *out, struct error *err)
+{
+	struct source *src = content_open(n, err);
+	ssize_t got;
+
+	if (!src)
+		return -1;
+	buf_reserve(out, n->size);
+	got = source_read_full(src, out->data + out->len, n->size, err);
+	source_close(src);
+	if (got < 0)
+		return -1;
+	out->len += (size_t)got;
+	out->data[out->len] = '\0';
+	return 1;
+}
+
+static int read_from_layer(struct stage_state *s, struct node *n, struct buf *out,
+			   struct error *err)
+{
+	auto_tmp struct tmp t = TMP_INIT;
+	struct item item;
+
+	if (tmp_open(&t, store_tmpdir(s->build->store), err) < 0 ||
+	    extract(s, &n, 1, t.fd, &item, err) < 0 ||
+	    file_read_fd(t.fd, n->size, out, err) < 0)
+		return -1;
+	return 1;
+}
+
+int extract_file(struct stage_state *s, const char *path, size_t max, struct buf *out,
+		 struct error *err)
+{
+	struct tree *t = stage_tree(s, err);
+	auto_free char *rest = NULL;
+	struct node *n;
+	int rc = t ? tree_resolve(t, path, TREE_FOLLOW_LAST, &n, &rest, err) : -1;
+
+	if (rc <= 0)
+		return rc;
+	if (n->type != NODE_FILE)
+		return 0;
+	if (n->size > max)
+		return error_set(err, E_INPUT, "%s in the image is larger than %zu bytes", path,
+				 max);
+	if (n->content.kind == CONTENT_LAYER)
+		return read_from_layer(s, n, out, err);
+	return read_content(n, out, err);
+}

@@ -1,0 +1,527 @@
+#include "builder/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "builder/build.h"
+#include "parser/expand.h"
+#include "registry/base/alloc.h"
+#include "registry/base/error.h"
+#include "registry/base/log.h"
+
+const char *plan_lookup(void *vars, const char *name)
+{
+	return strv_get(vars, name);
+}
+
+const char *plan_build_arg(const struct build_request *req, const char *name)
+{
+	size_t len = strlen(name);
+
+	/* docker: of several the last one counts */
+	for (size_t i = req->build_args.n; i--;) {
+		const char *arg = req->build_args.v[i];
+
+		if (strncmp(arg, name, len))
+			continue;
+		if (arg[len] == '=')
+			return arg + len + 1;
+		if (!arg[len])
+			return getenv(name);
+	}
+	return NULL;
+}
+
+/* Fills err from a diagnosis; the place is the Dockerfile's. */
+static int from_diag(struct error *err, const struct plan *p, const struct diag *d)
+{
+	error_set(err, E_INPUT, "%s", d->message);
+	if (d->hint)
+		error_hint(err, "%s", d->hint);
+	return error_at(err, p->file, d->line, d->column);
+}
+
+__attribute__((format(printf, 4, 5))) static int
+refuse(struct error *err, const struct plan *p, unsigned line, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	error_set(err, E_INPUT, "%s", text);
+	return error_at(err, p->file, line, 0);
+}
+
+/* The text of one line of the Dockerfile, for the excerpt below a message. */
+static char *line_of(const char *text, size_t len, unsigned line)
+{
+	const char *end = text + len, *at = text;
+
+	while (--line && at) {
+		at = memchr(at, '\n', (size_t)(end - at));
+		at = at ? at + 1 : NULL;
+	}
+	if (!at)
+		return NULL;
+	return xstrndup(at, strcspn(at, "\r\n"));
+}
+
+/* Prints all errors but the last, which becomes err; warnings are printed. */
+static int report_diags(const struct plan *p, const struct diags *d, const char *text,
+			size_t len, struct error *err)
+{
+	size_t left = d->errors;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct diag *g = &d->v[i];
+		struct error one = ERROR_INIT;
+		auto_free char *excerpt = NULL;
+
+		if (g->level == DIAG_WARNING) {
+			log_warn("%s:%u: %s", p->file, g->line, g->message);
+			continue;
+		}
+		from_diag(&one, p, g);
+		if (--left == 0) {
+			*err = one;
+			continue;
+		}
+		excerpt = line_of(text, len, g->line);
+		log_error(&one, excerpt);
+	}
+	return d->errors ? -1 : 0;
+}
+
+/* NAME=oci-layout://DIR[:TAG] */
+static int parse_context(struct named_context *c, const char *text, struct error *err)
+{
+	static const char scheme[] = "oci-layout://";
+	const char *eq = strchr(text, '='), *colon;
+
+	if (!eq || eq == text)
+		return error_set(err, E_USAGE, "--build-context %s: no NAME=", text);
+	if (strncmp(eq + 1, scheme, strlen(scheme))) {
+		error_set(err, E_USAGE, "--build-context %s: only %sDIR[:TAG] is supported yet",
+			  text, scheme);
+		return -1;
+	}
+	c->name = xstrndup(text, (size_t)(eq - text));
+	if (!strcasecmp(c->name, "scratch") || !strcasecmp(c->name, "context"))
+		return error_set(err, E_USAGE, "--build-context: %s cannot be replaced", c->name);
+	eq += 1 + strlen(scheme);
+	colon = strrchr(eq, ':');
+	if (colon && strchr(colon, '/'))
+		colon = NULL;
+	c->dir = xstrndup(eq, colon ? (size_t)(colon - eq) : strlen(eq));
+	c->tag = colon ? xstrdup(colon + 1) : NULL;
+	return 0;
+}
+
+static int parse_contexts(struct plan *p, const struct build_request *req, struct error *err)
+{
+	p->contexts = xcalloc(req->build_contexts.n, sizeof(*p->contexts));
+	for (size_t i = 0; i < req->build_contexts.n; i++) {
+		p->ncontexts++;
+		if (parse_context(&p->contexts[i], req->build_contexts.v[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static const struct named_context *find_context(const struct plan *p, const char *name)
+{
+	for (size_t i = 0; i < p->ncontexts; i++)
+		if (!strcasecmp(p->contexts[i].name, name))
+			return &p->contexts[i];
+	return NULL;
+}
+
+/* 7.2 (d): a context named like the image, without default registry and tag. */
+static const struct named_context *context_for_image(const struct plan *p,
+						     const struct reference *ref)
+{
+	auto_free char *name = reference_familiar(ref);
+	size_t len = strlen(name);
+
+	if (len > 7 && !strcmp(name + len - 7, ":latest"))
+		name[len - 7] = '\0';
+	return find_context(p, name);
+}
+
+/* 6.5: BUILD* describe this host, TARGET* what is built. */
+static void automatic_args(struct plan *p, const struct build_request *req)
+{
+	const char *target = req->target;
+	struct platform host;
+	const struct {
+		const char *prefix;
+		const struct platform *p;
+	} sides[] = {{"BUILD", &host}, {"TARGET", &req->platform}};
+
+	platform_host(&host);
+	for (size_t i = 0; i < 2; i++) {
+		const struct platform *pl = sides[i].p;
+		auto_free char *text = platform_text(pl);
+
+		strv_addf(&p->globals, "%sPLATFORM=%s", sides[i].prefix, text);
+		strv_addf(&p->globals, "%sOS=%s", sides[i].prefix, pl->os);
+		strv_addf(&p->globals, "%sOSVERSION=", sides[i].prefix);
+		strv_addf(&p->globals, "%sARCH=%s", sides[i].prefix, pl->arch);
+		strv_addf(&p->globals, "%sVARIANT=%s", sides[i].prefix,
+			  pl->variant ? pl->variant : "");
+	}
+	platform_release(&host);
+	if (!target && p->dockerfile->nstages)
+		target = p->dockerfile->stages[p->dockerfile->nstages - 1].name;
+	strv_addf(&p->globals, "TARGETSTAGE=%s", target ? target : "default");
+	for (size_t i = 0; i < p->globals.n; i++) {
+		auto_free char *name = xstrndup(p->globals.v[i], strcspn(p->globals.v[i], "="));
+		const char *given = plan_build_arg(req, name);
+
+		if (given)
+			strv_set(&p->globals, name, given);
+	}
+}
+
+/* 6.3: defaults expand with earlier globals, --build-arg is taken as it is. */
+static int global_args(struct plan *p, const struct build_request *req, struct error *err)
+{
+	const struct dockerfile *df = p->dockerfile;
+
+	for (size_t i = 0; i < df->nglobal; i++) {
+		const struct instruction *in = &df->instructions[i];
+
+		for (size_t k = 0; in->kw == KW_ARG && k < in->npairs; k++) {
+			const struct pair *arg = &in->pairs[k];
+			const char *value = plan_build_arg(req, arg->key), *why = NULL;
+
+			if (!value && arg->has_value) {
+				value = expand_word(&p->arena, arg->value, df->escape,
+						    plan_lookup, &p->globals, &why);
+				if (!value)
+					return refuse(err, p, in->line, "ARG %s: %s", arg->key,
+						      why);
+			}
+			if (value)
+				strv_set(&p->globals, arg->key, value);
+		}
+	}
+	return 0;
+}
+
+/* The latest stage before `before` whose name is exactly this (7.2 b, 7.3). */
+static bool stage_before(const struct plan *p, const char *name, size_t before, size_t *out)
+{
+	for (size_t i = before; i--;) {
+		const char *have = p->dockerfile->stages[i].name;
+
+		if (have && !strcmp(have, name)) {
+			*out = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int image_from(struct plan *p, struct from *from, const char *name, unsigned line,
+		      const char *what, struct error *err)
+{
+	if (reference_parse(&from->image, name, err) < 0) {
+		error_wrap(err, "%s %s", what, name);
+		return error_at(err, p->file, line, 0);
+	}
+	reference_complete(&from->image);
+	from->kind = FROM_IMAGE;
+	from->context = context_for_image(p, &from->image);
+	if (from->context)
+		from->kind = FROM_CONTEXT;
+	return 0;
+}
+
+static int stage_platform(struct plan *p, const struct build_request *req,
+			  struct plan_stage *ps, struct error *err)
+{
+	const char *text, *why = NULL;
+
+	if (!ps->source->platform) {
+		platform_copy(&ps->platform, &req->platform);
+		ps->platform_explicit = req->platform_explicit;
+		return 0;
+	}
+	text = expand_word(&p->arena, ps->source->platform, p->dockerfile->escape, plan_lookup,
+			   &p->globals, &why);
+	if (!text)
+		return refuse(err, p, ps->source->line, "FROM --platform: %s", why);
+	if (platform_parse(&ps->platform, text, err) < 0) {
+		error_wrap(err, "FROM --platform");
+		return error_at(err, p->file, ps->source->line, 0);
+	}
+	ps->platform_explicit = true;
+	return 0;
+}
+
+/* 7.2: what FROM means. */
+static int stage_base(struct plan *p, const struct build_request *req, size_t i,
+		      struct error *err)
+{
+	struct plan_stage *ps = &p->stages[i];
+	const struct stage *s = ps->source;
+	const char *why = NULL;
+
+	if (stage_platform(p, req, ps, err) < 0)
+		return -1;
+	ps->from.context = s->name ? find_context(p, s->name) : NULL;
+	if (ps->from.context) {
+		ps->from.kind = FROM_CONTEXT;
+		ps->replaced = true;
+		ps->base = s->base;
+		return 0;
+	}
+	ps->base = expand_word(&p->arena, s->base, p->dockerfile->escape, plan_lookup,
+			       &p->globals, &why);
+	if (!ps->base)
+		return refuse(err, p, s->line, "FROM %s: %s", s->base, why);
+	if (!*ps->base) {
+		refuse(err, p, s->line, "FROM %s: the image's name is empty", s->base);
+		return error_hint(err, "give the ARG a default before the first FROM, or --build-arg");
+	}
+	if (stage_before(p, ps->base, i, &ps->from.stage)) {
+		ps->from.kind = FROM_STAGE;
+		return 0;
+	}
+	if (!strcmp(ps->base, "scratch")) {
+		ps->from.kind = FROM_SCRATCH;
+		return 0;
+	}
+	return image_from(p, &ps->from, ps->base, s->line, "FROM", err);
+}
+
+static bool is_number(const char *s)
+{
+	return *s && strspn(s, "0123456789") == strlen(s);
+}
+
+/* 7.4: a number, a stage's name, a named context, an image. */
+static int copy_from(struct plan *p, size_t stage, const struct instruction *in,
+		     struct from *from, struct error *err)
+{
+	const char *value = instruction_flag(in, "from")->value;
+	size_t n = p->nstages;
+	bool found = false;
+
+	if (strchr(value, '$')) {
+		refuse(err, p, in->line, "COPY --from=%s: variables are not expanded here", value);
+		return error_hint(err, "name a stage with FROM %s AS NAME and copy from NAME", value);
+	}
+	if (is_number(value)) {
+		n = strtoul(value, NULL, 10);
+		found = true;
+	}
+	for (size_t i = p->nstages; !found && i--;) {
+		if (p->dockerfile->stages[i].name &&
+		    !strcasecmp(p->dockerfile->stages[i].name, value)) {
+			n = i;
+			found = true;
+		}
+	}
+	if (found && n >= stage) {
+		refuse(err, p, in->line, "COPY --from=%s: %s", value,
+		       n == stage ? "a stage cannot copy from itself"
+		       : n < p->nstages ? "the stage comes later in the file"
+					: "there is no stage of that number");
+		return -1;
+	}
+	if (found) {
+		from->kind = FROM_STAGE;
+		from->stage = n;
+		return 0;
+	}
+	from->context = find_context(p, value);
+	if (from->context) {
+		from->kind = FROM_CONTEXT;
+		return 0;
+	}
+	if (!strcmp(value, "scratch")) {
+		from->kind = FROM_SCRATCH;
+		return 0;
+	}
+	return image_from(p, from, value, in->line, "COPY --from", err);
+}
+
+/* A symbolic or otherwise unusable --chmod. */
+static bool octal_mode(const char *text)
+{
+	size_t n = strspn(text, "01234567");
+
+	return n && !text[n] && n <= 5 && strtoul(text, NULL, 8) <= 07777;
+}
+
+static int refuse_copy_flags(const struct plan *p, const struct instruction *in,
+			     struct error *err)
+{
+	static const char *const missing[] = {"link", "parents", "exclude"};
+	const struct flag *chmod = instruction_flag(in, "chmod");
+
+	for (size_t i = 0; i < sizeof(missing) / sizeof(*missing); i++) {
+		const struct flag *f = instruction_flag(in, missing[i]);
+
+		if (f && !(f->value && !strcasecmp(f->value, "false")))
+			return refuse(err, p, in->line, "COPY --%s is not supported yet",
+				      missing[i]);
+	}
+	if (chmod && chmod->value && !strchr(chmod->value, '$') && !octal_mode(chmod->value)) {
+		refuse(err, p, in->line, "COPY --chmod=%s: only octal modes are supported yet",
+		       chmod->value);
+		return error_hint(err, "for example --chmod=755");
+	}
+	if (in->nheredocs)
+		return refuse(err, p, in->line, "COPY with a heredoc (<<%s) is not supported yet",
+			      in->heredocs[0].name);
+	return 0;
+}
+
+/* What this version cannot do, by name and line. */
+static int refuse_unsupported(const struct plan *p, const struct instruction *in,
+			      struct error *err)
+{
+	switch (in->kw) {
+	case KW_RUN:
+	case KW_ADD:
+	case KW_ONBUILD:
+		refuse(err, p, in->line, "%s is not supported yet", keyword_name(in->kw));
+		if (in->kw == KW_ADD)
+			error_hint(err, "use COPY for files and folders of the context");
+		return -1;
+	case KW_COPY:
+		return refuse_copy_flags(p, in, err);
+	default:
+		return 0;
+	}
+}
+
+static int mark_needed(struct plan *p, size_t stage, struct error *err);
+
+static int need_from(struct plan *p, const struct from *from, struct error *err)
+{
+	return from->kind == FROM_STAGE ? mark_needed(p, from->stage, err) : 0;
+}
+
+/* Marks a stage and what it needs.  Stages only refer backwards, so the depth is
+ * bounded by their number and there are no cycles. */
+static int mark_needed(struct plan *p, size_t i, struct error *err)
+{
+	struct plan_stage *ps = &p->stages[i];
+	const struct dockerfile *df = p->dockerfile;
+
+	if (ps->needed)
+		return 0;
+	ps->needed = true;
+	if (need_from(p, &ps->from, err) < 0)
+		return -1;
+	for (size_t k = 0; !ps->replaced && k < ps->source->count; k++) {
+		size_t at = ps->source->first + k;
+		const struct instruction *in = &df->instructions[at];
+		if (refuse_unsupported(p, in, err) < 0)
+			return -1;
+		if (in->kw != KW_COPY || !instruction_flag(in, "from"))
+			continue;
+		if (copy_from(p, i, in, &p->copies[at], err) < 0 ||
+		    need_from(p, &p->copies[at], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int find_target(struct plan *p, const char *name, struct error *err)
+{
+	const char **names = arena_array(&p->arena, p->nstages, sizeof(*names));
+	const char *near;
+
+	p->target = p->nstages - 1;
+	if (!name || !*name)
+		return 0;
+	for (size_t i = p->nstages; i--;) {
+		names[i] = p->dockerfile->stages[i].name;
+		if (names[i] && !strcasecmp(names[i], name)) {
+			p->target = i;
+			return 0;
+		}
+	}
+	error_set(err, E_INPUT, "--target %s: there is no such stage", name);
+	near = diag_nearest(name, names, p->nstages);
+	if (near)
+		error_hint(err, "did you mean %s?", near);
+	return error_at(err, p->file, 0, 0);
+}
+
+int plan_make(struct plan *p, const struct build_request *req, const char *file,
+	      const char *text, size_t len, struct error *err)
+{
+	struct diags diags = {0};
+	struct dockerfile *df;
+
+	memset(p, 0, sizeof(*p));
+	diags.arena = &p->arena;
+	p->file = xstrdup(file);
+	df = p->dockerfile = dockerfile_parse(&p->arena, text, len, &diags);
+	if (report_diags(p, &diags, text, len, err) < 0 || parse_contexts(p, req, err) < 0)
+		return -1;
+	automatic_args(p, req);
+	if (global_args(p, req, err) < 0)
+		return -1;
+	p->nstages = df->nstages;
+	p->stages = xcalloc(p->nstages, sizeof(*p->stages));
+	p->copies = xcalloc(df->ninstructions, sizeof(*p->copies));
+	if (find_target(p, req->target, err) < 0)
+		return -1;
+	for (size_t i = 0; i < p->nstages; i++) {
+		p->stages[i].source = &df->stages[i];
+		if (stage_base(p, req, i, err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < df->ninstructions; i++)
+		for (size_t k = 0; k < df->instructions[i].npairs; k++)
+			if (df->instructions[i].kw == KW_ARG)
+				strv_add(&p->declared, df->instructions[i].pairs[k].key);
+	return mark_needed(p, p->target, err);
+}
+
+void plan_release(struct plan *p)
+{
+	for (size_t i = 0; i < p->nstages; i++) {
+		reference_release(&p->stages[i].from.image);
+		platform_release(&p->stages[i].platform);
+	}
+	for (size_t i = 0; p->copies && i < p->dockerfile->ninstructions; i++)
+		reference_release(&p->copies[i].image);
+	for (size_t i = 0; i < p->ncontexts; i++) {
+		free(p->contexts[i].name);
+		free(p->contexts[i].dir);
+		free(p->contexts[i].tag);
+	}
+	free(p->contexts);
+	free(p->stages);
+	free(p->copies);
+	free(p->file);
+	strv_release(&p->globals);
+	strv_release(&p->declared);
+	arena_release(&p->arena);
+}
+
+const struct from *plan_copy_from(const struct plan *p, const struct instruction *in)
+{
+	if (!instruction_flag(in, "from"))
+		return NULL;
+	return &p->copies[in - p->dockerfile->instructions];
+}
+
+char *plan_stage_name(const struct plan *p, size_t stage)
+{
+	const char *name = p->dockerfile->stages[stage].name;
+
+	return name ? xstrdup(name) : xasprintf("stage-%zu", stage);
+}
