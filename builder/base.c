@@ -28,8 +28,9 @@ static int resolve(struct build *b, const struct from *from, const struct platfo
 	struct store *layout;
 
 	if (from->kind == FROM_IMAGE)
-		return image_resolve(out, b->store, b->client, &from->image, want, want_explicit,
-				     b->request->pull ? PULL_ALWAYS : PULL_IF_MISSING, err);
+		return image_resolve(
+			out, b->store, b->client, &from->image, want, want_explicit,
+			b->request->pull ? PULL_ALWAYS : PULL_IF_MISSING, err);
 	layout = open_layout(b, from->context, err);
 	if (!layout)
 		return -1;
@@ -43,8 +44,9 @@ struct base_image *base_resolve(struct build *b, const struct from *from,
 				struct error *err)
 {
 	auto_free char *platform = platform_text(want);
-	auto_free char *name = from->kind == FROM_IMAGE ? reference_text(&from->image)
-							: xasprintf("context %s", from->context->name);
+	auto_free char *name = from->kind == FROM_IMAGE
+				       ? reference_text(&from->image)
+				       : xasprintf("context %s", from->context->name);
 	auto_free char *key = xasprintf("%s %s", name, platform);
 	struct base_image *base;
 
@@ -62,7 +64,8 @@ struct base_image *base_resolve(struct build *b, const struct from *from,
 	return base;
 }
 
-struct stage_state *base_as_stage(struct build *b, struct base_image *base, struct error *err)
+struct stage_state *base_as_stage(struct build *b, struct base_image *base,
+				  struct error *err)
 {
 	if (!base->as_stage)
 		base->as_stage = stage_from_image(b, base->key, &base->image, NULL, err);

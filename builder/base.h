@@ -15,7 +15,7 @@ struct platform;
 struct stage_state;
 
 struct base_image {
-	char *key;                    /* reference or layout, and platform */
+	char *key; /* reference or layout, and platform */
 	struct image image;
 	struct stage_state *as_stage; /* for COPY --from; NULL until asked for */
 };
@@ -26,7 +26,8 @@ struct base_image *base_resolve(struct build *b, const struct from *from,
 				const struct platform *want, bool want_explicit,
 				struct error *err);
 /* A stage to copy from that is nothing but the image. */
-struct stage_state *base_as_stage(struct build *b, struct base_image *base, struct error *err);
+struct stage_state *base_as_stage(struct build *b, struct base_image *base,
+				  struct error *err);
 /* Frees all of b's. */
 void base_release(struct build *b);
 

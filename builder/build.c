@@ -57,9 +57,10 @@ static int read_dockerfile(const struct build_request *req, char **name, struct 
 
 		free(*name);
 		*name = req->dockerfile ? xstrdup(req->dockerfile)
-			: here ? xstrdup(names[i])
-			       : xasprintf("%s%s%s", req->context,
-					   n && req->context[n - 1] == '/' ? "" : "/", names[i]);
+			: here          ? xstrdup(names[i])
+					: xasprintf("%s%s%s", req->context,
+                                           n && req->context[n - 1] == '/' ? "" : "/",
+						    names[i]);
 		if (!file_read(AT_FDCWD, *name, DOCKERFILE_MAX, text, &why))
 			return 0;
 		if (why.kind == E_MISSING && i + 1 < tries)
@@ -71,26 +72,37 @@ static int read_dockerfile(const struct build_request *req, char **name, struct 
 		return -1;
 	error_set(err, E_INPUT, "there is no Dockerfile at %s",
 		  req->dockerfile ? req->dockerfile : req->context);
-	return error_hint(err, req->dockerfile
-				       ? "-f is relative to the working folder, not to the context"
-				       : "name it with -f FILE");
+	return error_hint(
+		err, req->dockerfile
+			     ? "-f is relative to the working folder, not to the context"
+			     : "name it with -f FILE");
 }
 
-/* T: what was asked for, else the base's `created`, else 1980 (design 6, Time). */
-static void set_time(struct build *b, const struct image *base)
+/* T: what was asked for (an argument SOURCE_DATE_EPOCH counts too, as BuildKit has
+ * it), else the base's `created`, else 1980 (design 6, Time). */
+static int set_time(struct build *b, const struct image *base, struct error *err)
 {
+	const char *epoch = plan_build_arg(b->request, "SOURCE_DATE_EPOCH");
 	int64_t t;
 
 	b->time = TIMESTAMP_FLOOR;
-	if (b->request->timestamp == TIMESTAMP_FIXED)
+	if (b->request->timestamp == TIMESTAMP_FIXED) {
 		b->time = b->request->time;
-	else if (b->request->timestamp == TIMESTAMP_NOW)
+	} else if (b->request->timestamp == TIMESTAMP_NOW) {
 		b->time = (int64_t)time(NULL);
-	else if (base && base->config.created && timestamp_parse(base->config.created, &t) &&
-		 t >= TIMESTAMP_FLOOR)
+	} else if (epoch) {
+		if (!timestamp_parse_seconds(epoch, &b->time))
+			return error_set(
+				err, E_USAGE,
+				"--build-arg SOURCE_DATE_EPOCH=%s: no count of seconds",
+				epoch);
+	} else if (base && base->config.created &&
+		   timestamp_parse(base->config.created, &t) && t >= TIMESTAMP_FLOOR) {
 		b->time = t;
+	}
 	timestamp_text(b->time, b->time_text);
 	b->keep_mtime = b->request->timestamp == TIMESTAMP_KEEP;
+	return 0;
 }
 
 static int at_line(const struct build *b, unsigned line, struct error *err)
@@ -101,8 +113,8 @@ static int at_line(const struct build *b, unsigned line, struct error *err)
 static struct base_image *stage_image(struct build *b, size_t i, struct error *err)
 {
 	struct plan_stage *ps = &b->plan.stages[i];
-	struct base_image *base = base_resolve(b, &ps->from, &ps->platform,
-					       ps->platform_explicit, err);
+	struct base_image *base =
+		base_resolve(b, &ps->from, &ps->platform, ps->platform_explicit, err);
 
 	if (!base) {
 		error_wrap(err, "FROM %s", ps->base);
@@ -120,14 +132,12 @@ static int find_time(struct build *b, struct error *err)
 	while (b->plan.stages[i].from.kind == FROM_STAGE)
 		i = b->plan.stages[i].from.stage;
 	if (b->plan.stages[i].from.kind == FROM_SCRATCH) {
-		set_time(b, NULL);
-		return 0;
+		return set_time(b, NULL, err);
 	}
 	base = stage_image(b, i, err);
 	if (!base)
 		return -1;
-	set_time(b, &base->image);
-	return 0;
+	return set_time(b, &base->image, err);
 }
 
 static struct stage_state *begin_stage(struct build *b, size_t i, struct error *err)
@@ -168,7 +178,8 @@ static char *label(const struct build *b, size_t stage, size_t number)
 static int run_instruction(struct build *b, size_t stage, size_t k, struct error *err)
 {
 	const struct plan_stage *ps = &b->plan.stages[stage];
-	const struct instruction *in = &b->plan.dockerfile->instructions[ps->source->first + k];
+	const struct instruction *in =
+		&b->plan.dockerfile->instructions[ps->source->first + k];
 	struct stage_state *s = b->stages[stage];
 	auto_free char *name = label(b, stage, k + 2);
 	struct progress_step *ui = progress_start("%s %s", name, in->source);
@@ -181,7 +192,9 @@ static int run_instruction(struct build *b, size_t stage, size_t k, struct error
 		rc = step_workdir(s, in, ui, &cached, err);
 	else
 		rc = meta_apply(s, in, err);
-	progress_end(ui, rc < 0 ? PROGRESS_FAILED : cached ? PROGRESS_CACHED : PROGRESS_DONE);
+	progress_end(ui, rc < 0   ? PROGRESS_FAILED
+			 : cached ? PROGRESS_CACHED
+				  : PROGRESS_DONE);
 	if (rc < 0) {
 		if (err->kind == E_INPUT || err->kind == E_FAILED || err->kind == E_AUTH)
 			error_wrap(err, "%s", in->source);
@@ -216,7 +229,8 @@ static void warn_unused_args(const struct build *b)
 		const char *arg = b->request->build_args.v[i];
 		auto_free char *name = xstrndup(arg, strcspn(arg, "="));
 		bool known = strv_find(&b->plan.declared, name) >= 0 ||
-			     strv_get(&b->plan.globals, name) || !strncmp(name, "BUILDKIT_", 9) ||
+			     strv_get(&b->plan.globals, name) ||
+			     !strncmp(name, "BUILDKIT_", 9) ||
 			     !strcmp(name, "SOURCE_DATE_EPOCH");
 
 		for (size_t k = 0; k < sizeof(proxies) / sizeof(*proxies); k++)
@@ -250,7 +264,8 @@ static int add_annotations(const struct build *b, struct manifest *m, struct err
 		char *eq = strchr(pair, '=');
 
 		if (!eq || eq == pair)
-			return error_set(err, E_USAGE, "--annotation %s: KEY=VALUE is needed",
+			return error_set(err, E_USAGE,
+					 "--annotation %s: KEY=VALUE is needed",
 					 b->request->annotations.v[i]);
 		*eq = '\0';
 		strv_set(&m->annotations, pair, eq + 1);
@@ -264,7 +279,8 @@ static void find_origins(const struct build *b, struct build_result *out)
 	out->origins = xcalloc(b->nimages, sizeof(*out->origins));
 	for (size_t i = 0; i < b->nimages; i++)
 		if (b->images[i]->image.ref.host)
-			reference_copy(&out->origins[out->norigins++], &b->images[i]->image.ref);
+			reference_copy(&out->origins[out->norigins++],
+				       &b->images[i]->image.ref);
 }
 
 /* Layers of a --build-context layout are only there: bring them into the store. */
@@ -299,12 +315,14 @@ static int commit_image(struct build *b, struct build_result *out, struct error 
 	manifest_write(m, &manifest);
 	out->manifest.media_type = xstrdup(family_manifest_type(s->family));
 	out->manifest.size = manifest.len;
-	out->platform = (struct platform){xstrdup(s->config.os), xstrdup(s->config.architecture),
-					  s->config.variant ? xstrdup(s->config.variant) : NULL};
+	out->platform =
+		(struct platform){xstrdup(s->config.os), xstrdup(s->config.architecture),
+				  s->config.variant ? xstrdup(s->config.variant) : NULL};
 	find_origins(b, out);
 	out->steps = b->steps;
 	out->cached = b->cached;
-	return store_put_bytes(b->store, manifest.data, manifest.len, &out->manifest.digest, err);
+	return store_put_bytes(b->store, manifest.data, manifest.len,
+			       &out->manifest.digest, err);
 }
 
 static void build_release(struct build *b)

@@ -23,35 +23,37 @@ struct store;
 enum timestamp_mode { TIMESTAMP_BASE, TIMESTAMP_FIXED, TIMESTAMP_NOW, TIMESTAMP_KEEP };
 
 struct build_request {
-	const char *context;          /* a folder */
-	const char *dockerfile;       /* -f: relative to the working folder; NULL: Dockerfile in the context */
-	struct strv build_args;       /* "K=V", or "K": from the environment */
-	const char *target;           /* --target, or NULL */
-	struct platform platform;     /* --platform or this host's */
+	const char *context;    /* a folder */
+	const char *dockerfile; /* -f: relative to the working folder; NULL: Dockerfile in
+				   the context */
+	struct strv build_args; /* "K=V", or "K": from the environment */
+	const char *target;     /* --target, or NULL */
+	struct platform platform; /* --platform or this host's */
 	bool platform_explicit;
-	struct strv labels;           /* "K=V" */
-	struct strv annotations;      /* "K=V" */
-	struct strv build_contexts;   /* "NAME=oci-layout://DIR[:TAG]" */
+	struct strv labels;         /* "K=V" */
+	struct strv annotations;    /* "K=V" */
+	struct strv build_contexts; /* "NAME=oci-layout://DIR[:TAG]" */
 	bool no_cache, pull;
 	enum timestamp_mode timestamp;
-	int64_t time;                 /* TIMESTAMP_FIXED: seconds */
-	int level;                    /* 0-9 */
+	int64_t time; /* TIMESTAMP_FIXED: seconds */
+	int level;    /* 0-9 */
 };
 void build_request_release(struct build_request *r);
 
 /* What was built; everything but base layers is in the store. */
 struct build_result {
-	struct descriptor manifest;   /* of the manifest */
+	struct descriptor manifest; /* of the manifest */
 	struct manifest parsed;
-	struct digest config;         /* the image id */
+	struct digest config; /* the image id */
 	struct platform platform;
-	struct reference *origins;    /* registry images that its base layers came from */
+	struct reference *origins; /* registry images that its base layers came from */
 	size_t norigins;
-	size_t steps, cached;         /* file steps, and how many came from the cache */
+	size_t steps, cached; /* file steps, and how many came from the cache */
 };
 void build_result_release(struct build_result *r);
 
-/* client may be NULL when no registry can be asked for.  Reports progress through log.h. */
+/* client may be NULL when no registry can be asked for.  Reports progress through log.h.
+ */
 int build_run(const struct build_request *req, struct store *st, struct client *c,
 	      struct build_result *out, struct error *err);
 

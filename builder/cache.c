@@ -27,12 +27,13 @@ static void save(struct store *st, const char *path, const struct buf *text)
 {
 	struct error err = ERROR_INIT;
 
-	if (file_replace(store_tmpdir(st), store_dirfd(st), path, text->data, text->len, false,
-			 &err) < 0)
+	if (file_replace(store_tmpdir(st), store_dirfd(st), path, text->data, text->len,
+			 false, &err) < 0)
 		log_debug("step cache: %s", err.msg);
 }
 
-void cache_key(const struct digest *prefix, const struct digest *inputs, struct digest *key)
+void cache_key(const struct digest *prefix, const struct digest *inputs,
+	       struct digest *key)
 {
 	struct hash h;
 
@@ -52,7 +53,8 @@ static int parse_digest_field(const cJSON *doc, const char *name, struct digest 
 	return digest_parse(out, text, err);
 }
 
-static int parse_record(const struct buf *text, struct step_record *out, struct error *err)
+static int parse_record(const struct buf *text, struct step_record *out,
+			struct error *err)
 {
 	auto_json cJSON *doc = json_parse(text->data, text->len, "step record", err);
 
@@ -110,7 +112,8 @@ bool cache_inputs(struct store *st, const struct digest *prefix, struct buf *lis
 	return file_read(store_dirfd(st), path, LISTING_READ_MAX, listing, NULL) == 0;
 }
 
-void cache_set_inputs(struct store *st, const struct digest *prefix, const struct buf *listing)
+void cache_set_inputs(struct store *st, const struct digest *prefix,
+		      const struct buf *listing)
 {
 	auto_free char *path = step_path(prefix, ".inputs");
 	static const struct buf none = BUF_INIT;
@@ -153,8 +156,9 @@ static char *first_difference(const char *old, const char *now)
 	return xstrdup("its layer is no longer in the store");
 }
 
-static char *why_missed(struct store *st, const struct cache_place *place, const char *last,
-			const struct digest *prefix, const struct buf *listing)
+static char *why_missed(struct store *st, const struct cache_place *place,
+			const char *last, const struct digest *prefix,
+			const struct buf *listing)
 {
 	char parent[DIGEST_HEX];
 	size_t n = strcspn(last, "\n");

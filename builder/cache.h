@@ -23,22 +23,25 @@ struct error;
 struct store;
 
 struct step_record {
-	bool empty;             /* the step made no layer */
-	struct digest digest;   /* of the gzip */
+	bool empty;           /* the step made no layer */
+	struct digest digest; /* of the gzip */
 	struct digest diff_id;
-	uint64_t size;          /* of the gzip */
+	uint64_t size; /* of the gzip */
 };
 
 /* key = SHA-256 of (prefix, inputs). */
-void cache_key(const struct digest *prefix, const struct digest *inputs, struct digest *key);
+void cache_key(const struct digest *prefix, const struct digest *inputs,
+	       struct digest *key);
 /* True and *out when there is a usable record: its layer's blob is in the store. */
 bool cache_find(struct store *st, const struct digest *key, struct step_record *out);
 /* Failing to record is not an error. */
-void cache_record(struct store *st, const struct digest *key, const struct step_record *r);
+void cache_record(struct store *st, const struct digest *key,
+		  const struct step_record *r);
 
 /* What a prefix read last (copy_inputs' listing); false when it was never met. */
 bool cache_inputs(struct store *st, const struct digest *prefix, struct buf *listing);
-void cache_set_inputs(struct store *st, const struct digest *prefix, const struct buf *listing);
+void cache_set_inputs(struct store *st, const struct digest *prefix,
+		      const struct buf *listing);
 
 /* A place in a Dockerfile: which text its step had last, and on which parent. */
 struct cache_place {

@@ -34,7 +34,8 @@ struct context {
 };
 
 /* 1: read into out, 0: there is none. */
-static int read_ignore_file(int dirfd, const char *path, struct buf *out, struct error *err)
+static int read_ignore_file(int dirfd, const char *path, struct buf *out,
+			    struct error *err)
 {
 	struct error why = ERROR_INIT;
 
@@ -112,12 +113,12 @@ static bool regular(mode_t m)
 
 static enum node_type type_of(mode_t m)
 {
-	return S_ISDIR(m)  ? NODE_DIR
-	     : S_ISLNK(m)  ? NODE_SYMLINK
-	     : S_ISCHR(m)  ? NODE_CHAR
-	     : S_ISBLK(m)  ? NODE_BLOCK
-	     : S_ISFIFO(m) ? NODE_FIFO
-			   : NODE_FILE;
+	return S_ISDIR(m)    ? NODE_DIR
+	       : S_ISLNK(m)  ? NODE_SYMLINK
+	       : S_ISCHR(m)  ? NODE_CHAR
+	       : S_ISBLK(m)  ? NODE_BLOCK
+	       : S_ISFIFO(m) ? NODE_FIFO
+			     : NODE_FILE;
 }
 
 static int add_entry(struct context *c, struct node *dir, int dirfd, const char *name,
@@ -172,8 +173,8 @@ static int walk_open(struct context *c, const char *path, struct folder_walk *w,
 }
 
 /* 1: an entry; its path (yours) and stat.  0: the end. */
-static int walk_next(struct folder_walk *w, const char **name, char **path, struct stat *st,
-		     struct error *err)
+static int walk_next(struct folder_walk *w, const char **name, char **path,
+		     struct stat *st, struct error *err)
 {
 	for (;;) {
 		struct dirent *e;
@@ -183,7 +184,8 @@ static int walk_next(struct folder_walk *w, const char **name, char **path, stru
 		errno = 0;
 		e = readdir(w->dir);
 		if (!e && errno)
-			return error_errno(err, "context: cannot read folder %s", w->path);
+			return error_errno(err, "context: cannot read folder %s",
+					   w->path);
 		if (!e)
 			return 0;
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
@@ -195,7 +197,8 @@ static int walk_next(struct folder_walk *w, const char **name, char **path, stru
 					   e->d_name);
 		}
 		*name = e->d_name;
-		*path = *w->path ? xasprintf("%s/%s", w->path, e->d_name) : xstrdup(e->d_name);
+		*path = *w->path ? xasprintf("%s/%s", w->path, e->d_name)
+				 : xstrdup(e->d_name);
 		return 1;
 	}
 }

@@ -20,8 +20,8 @@ struct store;
 struct tree;
 struct context;
 
-/* dir: the folder.  dockerfile: its path as given, whose NAME.dockerignore goes before the
- * folder's .dockerignore (15.1).  st keeps the content digests. */
+/* dir: the folder.  dockerfile: its path as given, whose NAME.dockerignore goes before
+ * the folder's .dockerignore (15.1).  st keeps the content digests. */
 struct context *context_open(const char *dir, const char *dockerfile, struct store *st,
 			     struct error *err);
 void context_close(struct context *c); /* NULL is fine; saves the digests */

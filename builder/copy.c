@@ -23,8 +23,9 @@ static uint16_t new_folder_mode(const struct copy *c)
 	return c->has_mode ? c->mode : 0755;
 }
 
-struct node *copy_make_folders(struct tree *t, struct node *dir, const char *rest, uint16_t mode,
-			       uint32_t uid, uint32_t gid, int64_t time, struct error *err)
+struct node *copy_make_folders(struct tree *t, struct node *dir, const char *rest,
+			       uint16_t mode, uint32_t uid, uint32_t gid, int64_t time,
+			       struct error *err)
 {
 	const struct node_value v = {.type = NODE_DIR,
 				     .attrs = {.mode = mode, .uid = uid, .gid = gid},
@@ -44,8 +45,8 @@ static struct node *make_folders(struct transfer *x, struct node *dir, const cha
 {
 	const struct copy *c = x->copy;
 
-	return copy_make_folders(x->to, dir, rest, new_folder_mode(c), c->uid, c->gid, x->time,
-				 err);
+	return copy_make_folders(x->to, dir, rest, new_folder_mode(c), c->uid, c->gid,
+				 x->time, err);
 }
 
 /* Between stages user.* and security.capability stay, all else is dropped
@@ -88,6 +89,7 @@ static struct node *put_node(struct transfer *x, struct node *source, struct nod
 	struct node_value v = {.type = source->type,
 			       .attrs = source->attrs,
 			       .mtime = source->mtime,
+			       .mtime_nsec = source->mtime_nsec,
 			       .size = source->size,
 			       .major = source->major,
 			       .minor = source->minor,
@@ -122,9 +124,11 @@ static int check_clash(struct node *source, struct node *target, struct error *e
 	if (target->type == NODE_DIR)
 		return error_set(err, E_INPUT, "cannot replace the folder /%s by a file",
 				 path.data);
-	error_set(err, E_INPUT, "cannot copy a folder onto /%s, which is no folder", path.data);
+	error_set(err, E_INPUT, "cannot copy a folder onto /%s, which is no folder",
+		  path.data);
 	if (target->type == NODE_SYMLINK)
-		error_hint(err, "it is a link to %s; name that as the destination", target->link);
+		error_hint(err, "it is a link to %s; name that as the destination",
+			   target->link);
 	return -1;
 }
 
@@ -139,8 +143,9 @@ static int merge_folder(struct transfer *x, struct node *source, struct node *ta
 		return -1;
 	while ((child = cursor_next(&cur))) {
 		struct error why = ERROR_INIT;
-		struct node *old =
-			tree_child(x->to, target, child->name, child->name_len, &why), *made;
+		struct node *old = tree_child(x->to, target, child->name, child->name_len,
+					      &why),
+			    *made;
 
 		if (!old && why.kind != E_NONE) {
 			*err = why;
@@ -149,7 +154,8 @@ static int merge_folder(struct transfer *x, struct node *source, struct node *ta
 		if (check_clash(child, old, err) < 0)
 			return -1;
 		made = put_node(x, child, target, child->name, err);
-		if (!made || (child->type == NODE_DIR && merge_folder(x, child, made, err) < 0))
+		if (!made ||
+		    (child->type == NODE_DIR && merge_folder(x, child, made, err) < 0))
 			return -1;
 	}
 	return 0;
@@ -233,8 +239,9 @@ int copy_apply(struct copy *c, struct tree *to, int64_t time, struct error *err)
 		struct transfer x = {.copy = c, .to = to, .time = time};
 		struct node *source = c->matches[i].node;
 
-		rc = source->type == NODE_DIR ? copy_folder(&x, source, err)
-					      : copy_file(&x, source, c->matches[i].name, err);
+		rc = source->type == NODE_DIR
+			     ? copy_folder(&x, source, err)
+			     : copy_file(&x, source, c->matches[i].name, err);
 		map_release(&x.groups);
 	}
 	return rc;

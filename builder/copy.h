@@ -38,15 +38,16 @@ struct copy {
 	const char *dest;        /* absolute, a final slash says that it is a folder */
 	bool has_owner, has_mode;
 	uint32_t uid, gid;
-	uint16_t mode;           /* --chmod, octal */
-	bool keep_mtime;         /* sources' times matter */
+	uint16_t mode;   /* --chmod, octal */
+	bool keep_mtime; /* sources' times matter */
 	/* what was found; owned */
 	struct copy_match *matches;
 	size_t nmatches, cap_matches;
 	/* files that were set, in the order of the destination's making */
 	struct copy_pair *pairs;
 	size_t npairs, cap_pairs;
-	bool missing_digest;     /* of some file of a context that matched: copy_inputs must read it */
+	bool missing_digest; /* of some file of a context that matched: copy_inputs must
+				read it */
 };
 
 void copy_release(struct copy *c);
@@ -58,8 +59,10 @@ int copy_match(struct copy *c, struct error *err);
  * reading it.  Enters all folders that match. */
 int copy_digests_known(struct copy *c, bool *known, struct error *err);
 /* The digest of all that the step reads (design 5).  listing gets a line
- * "HEX PATH\n" for each entry, to explain a later miss.  Files of a context without a digest are read. */
-int copy_inputs(struct copy *c, struct digest *out, struct buf *listing, struct error *err);
+ * "HEX PATH\n" for each entry, to explain a later miss.  Files of a context without a
+ * digest are read. */
+int copy_inputs(struct copy *c, struct digest *out, struct buf *listing,
+		struct error *err);
 /* Puts the sources into a tree whose step has begun.  time: the mtime of what is
  * made (the layer writer may set another). */
 int copy_apply(struct copy *c, struct tree *to, int64_t time, struct error *err);
@@ -69,7 +72,8 @@ void copy_settle(struct copy *c);
 
 /* Makes the missing folders `rest` ("a/b") below dir, each with mode and owner; the
  * innermost is returned. */
-struct node *copy_make_folders(struct tree *t, struct node *dir, const char *rest, uint16_t mode,
-			       uint32_t uid, uint32_t gid, int64_t time, struct error *err);
+struct node *copy_make_folders(struct tree *t, struct node *dir, const char *rest,
+			       uint16_t mode, uint32_t uid, uint32_t gid, int64_t time,
+			       struct error *err);
 
 #endif

@@ -50,7 +50,8 @@ static void suggest(struct copy *c, struct node *dir, const char *rest, struct e
 	near = diag_nearest(first, names, n);
 	if (near) {
 		tree_path(dir, &path);
-		error_hint(err, "did you mean %s%s%s?", path.data, path.len ? "/" : "", near);
+		error_hint(err, "did you mean %s%s%s?", path.data, path.len ? "/" : "",
+			   near);
 	}
 	free(names);
 }
@@ -65,13 +66,15 @@ static int missing(struct copy *c, const char *source, const char *path, struct 
 	if (c->sources.n > 1)
 		error_wrap(err, "%s", source);
 	if (c->context && context_ignores(c->context, path))
-		return error_hint(err, "the file is there, but .dockerignore excludes it");
+		return error_hint(err,
+				  "the file is there, but .dockerignore excludes it");
 	if (path_climbs(source))
 		return error_hint(err, "a path outside the context can't be copied; "
 				       "name a folder above as the context");
-	if (tree_resolve(c->from, path, 0, &link, &none, NULL) == 1 && link->type == NODE_SYMLINK)
-		return error_hint(err, "%s is a link to %s, which is looked up inside %s", source,
-				  link->link, where(c));
+	if (tree_resolve(c->from, path, 0, &link, &none, NULL) == 1 &&
+	    link->type == NODE_SYMLINK)
+		return error_hint(err, "%s is a link to %s, which is looked up inside %s",
+				  source, link->link, where(c));
 	suggest(c, dir, rest, err);
 	return -1;
 }
@@ -101,11 +104,13 @@ static int add_wildcard_match(struct copy *c, struct node *n, struct error *err)
 
 	if (n->type == NODE_SYMLINK) {
 		tree_path(n, &path);
-		rc = tree_resolve(c->from, path.data, TREE_FOLLOW_LAST, &target, &rest, err);
+		rc = tree_resolve(c->from, path.data, TREE_FOLLOW_LAST, &target, &rest,
+				  err);
 		if (rc < 0)
 			return error_wrap(err, "%s", path.data);
 		if (!rc)
-			return error_set(err, E_INPUT, "%s: a link to %s, which is not in %s",
+			return error_set(err, E_INPUT,
+					 "%s: a link to %s, which is not in %s",
 					 path.data, n->link, where(c));
 	}
 	add_match(c, target, n->name);
@@ -193,8 +198,8 @@ int copy_match(struct copy *c, struct error *err)
 /* Calls fn for a node and all below it, folders first, in order. */
 typedef int visit_fn(void *ctx, struct node *n, const char *path, struct error *err);
 
-static int visit(struct copy *c, struct node *n, struct buf *path, visit_fn *fn, void *ctx,
-		 struct error *err)
+static int visit(struct copy *c, struct node *n, struct buf *path, visit_fn *fn,
+		 void *ctx, struct error *err)
 {
 	struct cursor cur;
 	struct node *child;
@@ -315,7 +320,8 @@ static int add_input(void *ctx, struct node *n, const char *path, struct error *
 	return 0;
 }
 
-int copy_inputs(struct copy *c, struct digest *out, struct buf *listing, struct error *err)
+int copy_inputs(struct copy *c, struct digest *out, struct buf *listing,
+		struct error *err)
 {
 	struct inputs in = {.copy = c, .listing = listing};
 	int rc;

@@ -52,8 +52,8 @@ static int by_place(const void *va, const void *vb)
 	return a->header < b->header ? -1 : a->header > b->header;
 }
 
-static int layer_of(const struct stage_state *s, const struct digest *diff_id, size_t *out,
-		    struct error *err)
+static int layer_of(const struct stage_state *s, const struct digest *diff_id,
+		    size_t *out, struct error *err)
 {
 	for (size_t i = 0; i < s->nlayers; i++) {
 		if (digest_equal(&s->layers[i].diff_id, diff_id)) {
@@ -65,7 +65,8 @@ static int layer_of(const struct stage_state *s, const struct digest *diff_id, s
 }
 
 /* layer_put: the next bytes of one content. */
-static int put_bytes(void *ctx, size_t i, const void *bytes, size_t len, struct error *err)
+static int put_bytes(void *ctx, size_t i, const void *bytes, size_t len,
+		     struct error *err)
 {
 	struct wanted *w = ((void **)ctx)[0];
 	const struct extraction *x = ((void **)ctx)[1];
@@ -74,7 +75,8 @@ static int put_bytes(void *ctx, size_t i, const void *bytes, size_t len, struct 
 	if (len > w->items[i]->size - w->done[i])
 		return error_set(err, E_CORRUPT, "a file is longer than its header says");
 	while (len) {
-		ssize_t n = pwrite(x->fd, p, len, (off_t)(w->items[i]->offset + w->done[i]));
+		ssize_t n =
+			pwrite(x->fd, p, len, (off_t)(w->items[i]->offset + w->done[i]));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -101,7 +103,8 @@ static int extract_layer(struct extraction *x, size_t layer, struct source *src,
 		return -1;
 	for (size_t i = 0; i < w->n; i++)
 		if (w->done[i] != w->items[i]->size)
-			return error_set(err, E_CORRUPT, "a file is shorter than its header says");
+			return error_set(err, E_CORRUPT,
+					 "a file is shorter than its header says");
 	do
 		n = source_read(src, rest, sizeof(rest), err);
 	while (n > 0);
@@ -125,8 +128,8 @@ static int from_layers(struct extraction *x, struct error *err)
 
 	for (size_t i = 0; i < nbase; i++)
 		any |= need[i] = x->layers[i].n > 0;
-	if (any && image_fetch_layers(base, s->build->store, s->build->client, need, from_base, x,
-				      err) < 0)
+	if (any && image_fetch_layers(base, s->build->store, s->build->client, need,
+				      from_base, x, err) < 0)
 		return -1;
 	for (size_t i = nbase; i < s->nlayers; i++) {
 		struct source *src;
@@ -181,7 +184,8 @@ static int extract(struct stage_state *s, struct node *const *nodes, size_t n, i
 		items[i] = (struct item){.header = nodes[i]->content.layer.header,
 					 .size = nodes[i]->size,
 					 .node = i};
-		if (layer_of(s, nodes[i]->content.layer.diff_id, &items[i].layer, err) < 0)
+		if (layer_of(s, nodes[i]->content.layer.diff_id, &items[i].layer, err) <
+		    0)
 			return -1;
 	}
 	qsort(items, n, sizeof(*items), by_place);
@@ -213,10 +217,11 @@ struct spool *spool_open(struct stage_state *s, struct node *const *nodes,
 	sp->root = (struct disk_root){.fd = sp->tmp.fd, .spool = true, .name = s->name};
 	for (size_t i = 0; i < n; i++) {
 		struct node *target = targets[items[i].node];
-		struct content c = {.kind = CONTENT_DISK,
-				    .has_digest = target->content.has_digest,
-				    .digest = target->content.digest,
-				    .disk = {.root = &sp->root, .offset = items[i].offset}};
+		struct content c = {
+			.kind = CONTENT_DISK,
+			.has_digest = target->content.has_digest,
+			.digest = target->content.digest,
+			.disk = {.root = &sp->root, .offset = items[i].offset}};
 
 		tree_set_content(into, target, &c);
 	}
@@ -275,8 +280,8 @@ int extract_file(struct stage_state *s, const char *path, size_t max, struct buf
 	if (n->type != NODE_FILE)
 		return 0;
 	if (n->size > max)
-		return error_set(err, E_INPUT, "%s in the image is larger than %zu bytes", path,
-				 max);
+		return error_set(err, E_INPUT, "%s in the image is larger than %zu bytes",
+				 path, max);
 	if (n->content.kind == CONTENT_LAYER)
 		return read_from_layer(s, n, out, err);
 	return read_content(n, out, err);

@@ -36,10 +36,10 @@ struct table_head {
 struct filehash {
 	struct store *store;
 	char name[32];
-	struct buf raw;             /* the table as it was read */
-	const struct record *old;   /* in raw, sorted */
+	struct buf raw;           /* the table as it was read */
+	const struct record *old; /* in raw, sorted */
 	size_t nold;
-	bool *used;                 /* old records that this build met */
+	bool *used; /* old records that this build met */
 	struct record *fresh;
 	size_t nfresh, cap;
 };
@@ -107,7 +107,8 @@ bool filehash_find(struct filehash *f, const struct stat *st, struct digest *out
 {
 	struct record key = key_of(st);
 	const struct record *r =
-		f->nold ? bsearch(&key, f->old, f->nold, sizeof(*f->old), by_inode) : NULL;
+		f->nold ? bsearch(&key, f->old, f->nold, sizeof(*f->old), by_inode)
+			: NULL;
 
 	if (!r || r->size != key.size || r->mtime != key.mtime || r->ctime != key.ctime)
 		return false;

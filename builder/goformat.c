@@ -95,7 +95,8 @@ void go_duration(struct buf *out, int64_t ns)
 		if (v >= 3600 * second)
 			buf_addf(out, "%lluh", (unsigned long long)(v / (3600 * second)));
 		if (v >= 60 * second)
-			buf_addf(out, "%llum", (unsigned long long)(v / (60 * second) % 60));
+			buf_addf(out, "%llum",
+				 (unsigned long long)(v / (60 * second) % 60));
 		with_fraction(out, v % (60 * second), second, 9, "s");
 	}
 }

@@ -22,8 +22,8 @@ static void warn_unset(struct stage_state *s, const struct instruction *in,
 		       const struct expand_unset *unset)
 {
 	for (size_t i = 0; i < unset->n; i++)
-		log_warn("%s:%u: variable %s is not set, so it is empty", s->build->plan.file,
-			 in->line, unset->v[i]);
+		log_warn("%s:%u: variable %s is not set, so it is empty",
+			 s->build->plan.file, in->line, unset->v[i]);
 }
 
 static int expansion_failed(const char *word, const char *why, struct error *err)
@@ -32,15 +32,15 @@ static int expansion_failed(const char *word, const char *why, struct error *err
 	return -1;
 }
 
-const char *meta_expand(struct stage_state *s, const struct instruction *in, const char *word,
-			struct error *err)
+const char *meta_expand(struct stage_state *s, const struct instruction *in,
+			const char *word, struct error *err)
 {
 	struct plan *p = &s->build->plan;
 	struct expand_unset unset = {0};
 	const char *why = NULL, *out;
 
-	out = expand_word_noting(&p->arena, word, p->dockerfile->escape, plan_lookup, &s->vars,
-				 &unset, &why);
+	out = expand_word_noting(&p->arena, word, p->dockerfile->escape, plan_lookup,
+				 &s->vars, &unset, &why);
 	if (!out) {
 		expansion_failed(word, why, err);
 		return NULL;
@@ -100,8 +100,8 @@ static int apply_entrypoint(struct stage_state *s, const struct instruction *in,
 }
 
 /* ENV and LABEL: the map is frozen for the whole instruction (4.2). */
-static int apply_pairs(struct stage_state *s, const struct instruction *in, struct buf *by,
-		       struct error *err)
+static int apply_pairs(struct stage_state *s, const struct instruction *in,
+		       struct buf *by, struct error *err)
 {
 	auto_strv struct strv done = STRV_INIT;
 	bool env = in->kw == KW_ENV;
@@ -109,7 +109,8 @@ static int apply_pairs(struct stage_state *s, const struct instruction *in, stru
 	buf_adds(by, env ? "ENV" : "LABEL");
 	for (size_t i = 0; i < in->npairs; i++) {
 		const char *key = meta_expand(s, in, in->pairs[i].key, err);
-		const char *value = key ? meta_expand(s, in, in->pairs[i].value, err) : NULL;
+		const char *value =
+			key ? meta_expand(s, in, in->pairs[i].value, err) : NULL;
 
 		if (!value)
 			return -1;
@@ -197,9 +198,11 @@ static int expose_port(struct stage_state *s, const char *word, struct strv *por
 		port = colon + 1;
 	}
 	if (strcmp(proto, "tcp") && strcmp(proto, "udp") && strcmp(proto, "sctp"))
-		return error_set(err, E_INPUT, "EXPOSE %s: the protocol is tcp, udp or sctp", word);
+		return error_set(err, E_INPUT,
+				 "EXPOSE %s: the protocol is tcp, udp or sctp", word);
 	if (parse_port_range(port, &low, &high) < 0)
-		return error_set(err, E_INPUT, "EXPOSE %s: no port from 0 to 65535", word);
+		return error_set(err, E_INPUT, "EXPOSE %s: no port from 0 to 65535",
+				 word);
 	for (unsigned p = low; p <= high; p++) {
 		auto_free char *text = xasprintf("%u/%s", p, proto);
 
@@ -211,8 +214,8 @@ static int expose_port(struct stage_state *s, const char *word, struct strv *por
 }
 
 /* 13.7: words are sorted before they are expanded, each may become several. */
-static int apply_expose(struct stage_state *s, const struct instruction *in, struct buf *by,
-			struct error *err)
+static int apply_expose(struct stage_state *s, const struct instruction *in,
+			struct buf *by, struct error *err)
 {
 	struct plan *p = &s->build->plan;
 	auto_strv struct strv sorted = STRV_INIT, ports = STRV_INIT;
@@ -271,7 +274,8 @@ static int apply_healthcheck(struct stage_state *s, const struct instruction *in
 						     : 0};
 	s->config.has_healthcheck = true;
 	if (!strcmp(in->args[0].text, "NONE")) {
-		h->interval = h->timeout = h->start_period = h->start_interval = h->retries = 0;
+		h->interval = h->timeout = h->start_period = h->start_interval =
+			h->retries = 0;
 		strv_add(&h->test, "NONE");
 	} else {
 		strv_add(&h->test, in->json ? "CMD" : "CMD-SHELL");
@@ -326,15 +330,16 @@ static int apply_word(struct stage_state *s, const struct instruction *in, struc
 		replace(&s->config.user, word);
 	} else {
 		if (!known_signal(word))
-			return error_set(err, E_INPUT, "STOPSIGNAL %s: no such signal", word);
+			return error_set(err, E_INPUT, "STOPSIGNAL %s: no such signal",
+					 word);
 		replace(&s->config.stop_signal, word);
 	}
 	buf_addf(by, "%s %s", keyword_name(in->kw), word);
 	return 0;
 }
 
-static int apply_volume(struct stage_state *s, const struct instruction *in, struct buf *by,
-			struct error *err)
+static int apply_volume(struct stage_state *s, const struct instruction *in,
+			struct buf *by, struct error *err)
 {
 	auto_strv struct strv added = STRV_INIT;
 
@@ -354,7 +359,8 @@ static int apply_volume(struct stage_state *s, const struct instruction *in, str
 	return 0;
 }
 
-static int apply_shell(struct stage_state *s, const struct instruction *in, struct buf *by)
+static int apply_shell(struct stage_state *s, const struct instruction *in,
+		       struct buf *by)
 {
 	strv_release(&s->config.shell);
 	for (size_t i = 0; i < in->nargs; i++)

@@ -16,12 +16,13 @@ struct strv;
 
 /* True for the instructions of this module. */
 bool meta_is(const struct instruction *in);
-/* Applies one, its history entry included.  E_INPUT without a place: the caller adds it. */
+/* Applies one, its history entry included.  E_INPUT without a place: the caller adds it.
+ */
 int meta_apply(struct stage_state *s, const struct instruction *in, struct error *err);
 
 /* A word with the stage's variables, unquoted; lives in the plan's arena.  Unset
  * variables are empty and warned about. */
-const char *meta_expand(struct stage_state *s, const struct instruction *in, const char *word,
-			struct error *err);
+const char *meta_expand(struct stage_state *s, const struct instruction *in,
+			const char *word, struct error *err);
 
 #endif

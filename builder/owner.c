@@ -59,7 +59,8 @@ static const char *field(const char *line, size_t len, unsigned k, size_t *out_l
 }
 
 /* Finds name in an account file: its ids are fields 2 and, in passwd, 3. */
-static bool find_account(const struct buf *file, const char *name, uint32_t *id, uint32_t *gid)
+static bool find_account(const struct buf *file, const char *name, uint32_t *id,
+			 uint32_t *gid)
 {
 	const char *at = file->data, *end = at + file->len;
 
@@ -68,8 +69,8 @@ static bool find_account(const struct buf *file, const char *name, uint32_t *id,
 		size_t len = (size_t)((nl ? nl : end) - at), n;
 		const char *f = field(at, len, 0, &n);
 
-		if (n == strlen(name) && !memcmp(f, name, n) && (f = field(at, len, 2, &n)) &&
-		    parse_id(f, n, id)) {
+		if (n == strlen(name) && !memcmp(f, name, n) &&
+		    (f = field(at, len, 2, &n)) && parse_id(f, n, id)) {
 			f = gid ? field(at, len, 3, &n) : NULL;
 			return !gid || (f && parse_id(f, n, gid));
 		}
@@ -79,8 +80,8 @@ static bool find_account(const struct buf *file, const char *name, uint32_t *id,
 }
 
 /* Looks a name up; unknown is 0 with a warning. */
-static int look_up(struct stage_state *s, const char *path, const char *name, uint32_t *id,
-		   uint32_t *gid, struct error *err)
+static int look_up(struct stage_state *s, const char *path, const char *name,
+		   uint32_t *id, uint32_t *gid, struct error *err)
 {
 	auto_buf struct buf file = BUF_INIT;
 

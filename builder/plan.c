@@ -105,13 +105,15 @@ static int parse_context(struct named_context *c, const char *text, struct error
 	if (!eq || eq == text)
 		return error_set(err, E_USAGE, "--build-context %s: no NAME=", text);
 	if (strncmp(eq + 1, scheme, strlen(scheme))) {
-		error_set(err, E_USAGE, "--build-context %s: only %sDIR[:TAG] is supported yet",
-			  text, scheme);
+		error_set(err, E_USAGE,
+			  "--build-context %s: only %sDIR[:TAG] is supported yet", text,
+			  scheme);
 		return -1;
 	}
 	c->name = xstrndup(text, (size_t)(eq - text));
 	if (!strcasecmp(c->name, "scratch") || !strcasecmp(c->name, "context"))
-		return error_set(err, E_USAGE, "--build-context: %s cannot be replaced", c->name);
+		return error_set(err, E_USAGE, "--build-context: %s cannot be replaced",
+				 c->name);
 	eq += 1 + strlen(scheme);
 	colon = strrchr(eq, ':');
 	if (colon && strchr(colon, '/'))
@@ -121,7 +123,8 @@ static int parse_context(struct named_context *c, const char *text, struct error
 	return 0;
 }
 
-static int parse_contexts(struct plan *p, const struct build_request *req, struct error *err)
+static int parse_contexts(struct plan *p, const struct build_request *req,
+			  struct error *err)
 {
 	p->contexts = xcalloc(req->build_contexts.n, sizeof(*p->contexts));
 	for (size_t i = 0; i < req->build_contexts.n; i++) {
@@ -179,7 +182,8 @@ static void automatic_args(struct plan *p, const struct build_request *req)
 		target = p->dockerfile->stages[p->dockerfile->nstages - 1].name;
 	strv_addf(&p->globals, "TARGETSTAGE=%s", target ? target : "default");
 	for (size_t i = 0; i < p->globals.n; i++) {
-		auto_free char *name = xstrndup(p->globals.v[i], strcspn(p->globals.v[i], "="));
+		auto_free char *name =
+			xstrndup(p->globals.v[i], strcspn(p->globals.v[i], "="));
 		const char *given = plan_build_arg(req, name);
 
 		if (given)
@@ -203,8 +207,8 @@ static int global_args(struct plan *p, const struct build_request *req, struct e
 				value = expand_word(&p->arena, arg->value, df->escape,
 						    plan_lookup, &p->globals, &why);
 				if (!value)
-					return refuse(err, p, in->line, "ARG %s: %s", arg->key,
-						      why);
+					return refuse(err, p, in->line, "ARG %s: %s",
+						      arg->key, why);
 			}
 			if (value)
 				strv_set(&p->globals, arg->key, value);
@@ -214,7 +218,8 @@ static int global_args(struct plan *p, const struct build_request *req, struct e
 }
 
 /* The latest stage before `before` whose name is exactly this (7.2 b, 7.3). */
-static bool stage_before(const struct plan *p, const char *name, size_t before, size_t *out)
+static bool stage_before(const struct plan *p, const char *name, size_t before,
+			 size_t *out)
 {
 	for (size_t i = before; i--;) {
 		const char *have = p->dockerfile->stages[i].name;
@@ -252,8 +257,8 @@ static int stage_platform(struct plan *p, const struct build_request *req,
 		ps->platform_explicit = req->platform_explicit;
 		return 0;
 	}
-	text = expand_word(&p->arena, ps->source->platform, p->dockerfile->escape, plan_lookup,
-			   &p->globals, &why);
+	text = expand_word(&p->arena, ps->source->platform, p->dockerfile->escape,
+			   plan_lookup, &p->globals, &why);
 	if (!text)
 		return refuse(err, p, ps->source->line, "FROM --platform: %s", why);
 	if (platform_parse(&ps->platform, text, err) < 0) {
@@ -287,7 +292,9 @@ static int stage_base(struct plan *p, const struct build_request *req, size_t i,
 		return refuse(err, p, s->line, "FROM %s: %s", s->base, why);
 	if (!*ps->base) {
 		refuse(err, p, s->line, "FROM %s: the image's name is empty", s->base);
-		return error_hint(err, "give the ARG a default before the first FROM, or --build-arg");
+		return error_hint(
+			err,
+			"give the ARG a default before the first FROM, or --build-arg");
 	}
 	if (stage_before(p, ps->base, i, &ps->from.stage)) {
 		ps->from.kind = FROM_STAGE;
@@ -314,8 +321,11 @@ static int copy_from(struct plan *p, size_t stage, const struct instruction *in,
 	bool found = false;
 
 	if (strchr(value, '$')) {
-		refuse(err, p, in->line, "COPY --from=%s: variables are not expanded here", value);
-		return error_hint(err, "name a stage with FROM %s AS NAME and copy from NAME", value);
+		refuse(err, p, in->line,
+		       "COPY --from=%s: variables are not expanded here", value);
+		return error_hint(err,
+				  "name a stage with FROM %s AS NAME and copy from NAME",
+				  value);
 	}
 	if (is_number(value)) {
 		n = strtoul(value, NULL, 10);
@@ -330,7 +340,7 @@ static int copy_from(struct plan *p, size_t stage, const struct instruction *in,
 	}
 	if (found && n >= stage) {
 		refuse(err, p, in->line, "COPY --from=%s: %s", value,
-		       n == stage ? "a stage cannot copy from itself"
+		       n == stage       ? "a stage cannot copy from itself"
 		       : n < p->nstages ? "the stage comes later in the file"
 					: "there is no stage of that number");
 		return -1;
@@ -373,13 +383,16 @@ static int refuse_copy_flags(const struct plan *p, const struct instruction *in,
 			return refuse(err, p, in->line, "COPY --%s is not supported yet",
 				      missing[i]);
 	}
-	if (chmod && chmod->value && !strchr(chmod->value, '$') && !octal_mode(chmod->value)) {
-		refuse(err, p, in->line, "COPY --chmod=%s: only octal modes are supported yet",
+	if (chmod && chmod->value && !strchr(chmod->value, '$') &&
+	    !octal_mode(chmod->value)) {
+		refuse(err, p, in->line,
+		       "COPY --chmod=%s: only octal modes are supported yet",
 		       chmod->value);
 		return error_hint(err, "for example --chmod=755");
 	}
 	if (in->nheredocs)
-		return refuse(err, p, in->line, "COPY with a heredoc (<<%s) is not supported yet",
+		return refuse(err, p, in->line,
+			      "COPY with a heredoc (<<%s) is not supported yet",
 			      in->heredocs[0].name);
 	return 0;
 }
@@ -468,7 +481,8 @@ int plan_make(struct plan *p, const struct build_request *req, const char *file,
 	diags.arena = &p->arena;
 	p->file = xstrdup(file);
 	df = p->dockerfile = dockerfile_parse(&p->arena, text, len, &diags);
-	if (report_diags(p, &diags, text, len, err) < 0 || parse_contexts(p, req, err) < 0)
+	if (report_diags(p, &diags, text, len, err) < 0 ||
+	    parse_contexts(p, req, err) < 0)
 		return -1;
 	automatic_args(p, req);
 	if (global_args(p, req, err) < 0)

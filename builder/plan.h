@@ -24,7 +24,7 @@ struct error;
 struct named_context {
 	char *name; /* lower case where it is compared with stage names */
 	char *dir;
-	char *tag;  /* NULL: the layout's only image */
+	char *tag; /* NULL: the layout's only image */
 };
 
 enum from_kind { FROM_SCRATCH, FROM_STAGE, FROM_CONTEXT, FROM_IMAGE };
@@ -50,19 +50,20 @@ struct plan_stage {
 struct plan {
 	struct arena arena;
 	struct dockerfile *dockerfile;
-	char *file;            /* for messages */
-	struct strv globals;   /* "K=V": automatic arguments, then global ARGs */
-	struct strv declared;  /* names that some ARG declares */
+	char *file;           /* for messages */
+	struct strv globals;  /* "K=V": automatic arguments, then global ARGs */
+	struct strv declared; /* names that some ARG declares */
 	struct named_context *contexts;
 	size_t ncontexts;
 	struct plan_stage *stages;
 	size_t nstages;
-	struct from *copies; /* COPY --from of needed stages, at the instruction's index */
+	struct from
+		*copies; /* COPY --from of needed stages, at the instruction's index */
 	size_t target;
 };
 
-/* text is the Dockerfile's bytes, file its name for messages; neither is kept.  All parser
- * errors but the last are printed through log_error; the last one is err. */
+/* text is the Dockerfile's bytes, file its name for messages; neither is kept.  All
+ * parser errors but the last are printed through log_error; the last one is err. */
 int plan_make(struct plan *p, const struct build_request *req, const char *file,
 	      const char *text, size_t len, struct error *err);
 void plan_release(struct plan *p);

@@ -106,7 +106,8 @@ static int inherit(struct stage_state *s, struct image *image, struct error *err
 
 	image_config_copy(c, &image->config);
 	if (c->on_build.n) {
-		error_set(err, E_INPUT, "the base has ONBUILD triggers, which are not supported yet");
+		error_set(err, E_INPUT,
+			  "the base has ONBUILD triggers, which are not supported yet");
 		return error_hint(err, "the first one is: %s", c->on_build.v[0]);
 	}
 	s->family = image->manifest.family;
@@ -131,8 +132,9 @@ static void set_platform(struct image_config *c, const struct platform *p)
 	c->variant = p->variant ? xstrdup(p->variant) : NULL;
 }
 
-struct stage_state *stage_from_image(struct build *b, const char *name, struct image *image,
-				     const struct platform *platform, struct error *err)
+struct stage_state *stage_from_image(struct build *b, const char *name,
+				     struct image *image, const struct platform *platform,
+				     struct error *err)
 {
 	struct stage_state *s = stage_new(b, name);
 
@@ -172,7 +174,8 @@ struct stage_state *stage_from_stage(struct build *b, const char *name,
 
 void stage_history(struct stage_state *s, const char *created_by, bool empty_layer)
 {
-	image_config_add_history(&s->config, s->build->time_text, created_by, empty_layer);
+	image_config_add_history(&s->config, s->build->time_text, created_by,
+				 empty_layer);
 }
 
 /* Indexes of base layers that are read while the layers stream by. */
@@ -197,7 +200,8 @@ static int fetch_indexes(struct build *b, struct image *image, const bool *need,
 {
 	size_t n = image->manifest.nlayers;
 	struct index_fetch f = {.builders = xcalloc(n, sizeof(*f.builders))};
-	int rc = image_fetch_layers(image, b->store, b->client, need, read_index, &f, err);
+	int rc =
+		image_fetch_layers(image, b->store, b->client, need, read_index, &f, err);
 
 	for (size_t i = 0; i < n; i++) {
 		if (!rc && f.builders[i])
@@ -269,7 +273,8 @@ static int push_indexes(struct stage_state *s, struct index **indexes, struct er
 	bool complete = true;
 
 	for (size_t i = 0; i < s->nlayers; i++) {
-		indexes[i] = treeload_open(s->build->store, &s->layers[i].diff_id, &missing);
+		indexes[i] =
+			treeload_open(s->build->store, &s->layers[i].diff_id, &missing);
 		complete &= indexes[i] != NULL;
 	}
 	if (!complete && load_missing(s, indexes, err) < 0)

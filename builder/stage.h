@@ -32,22 +32,24 @@ struct tree;
 struct stage_layer {
 	struct descriptor desc;
 	struct digest diff_id;
-	struct image *base; /* the image that it is layer `index` of; NULL: hod's own, in the store */
+	struct image *base; /* the image that it is layer `index` of; NULL: hod's own, in
+			       the store */
 	size_t index;
 };
 
 struct stage_state {
 	struct build *build;
-	char *name;            /* for messages */
+	char *name; /* for messages */
 	struct image_config config;
 	enum family family;
 	struct stage_layer *layers;
 	size_t nlayers, cap;
-	struct tree *tree;     /* NULL until stage_tree */
-	struct digest key;     /* of the last file step, or of the base */
-	struct strv vars;      /* "K=V": ENV and ARGs in effect, the last writer's value (4.2, 6.9) */
-	bool cmd_set;          /* CMD was seen in this stage (13.2) */
-	unsigned file_steps;   /* so far, for names of cache hints */
+	struct tree *tree;   /* NULL until stage_tree */
+	struct digest key;   /* of the last file step, or of the base */
+	struct strv vars;    /* "K=V": ENV and ARGs in effect, the last writer's value
+				(4.2, 6.9) */
+	bool cmd_set;        /* CMD was seen in this stage (13.2) */
+	unsigned file_steps; /* so far, for names of cache hints */
 };
 
 /* An image that some FROM or COPY --from names, resolved once (base.h). */
@@ -56,23 +58,25 @@ struct base_image;
 struct build {
 	const struct build_request *request;
 	struct store *store;
-	struct client *client;   /* NULL: no registry */
+	struct client *client; /* NULL: no registry */
 	struct plan plan;
 	struct context *context;
-	char *context_id;        /* names this context and Dockerfile in cache hints */
+	char *context_id; /* names this context and Dockerfile in cache hints */
 	struct stage_state **stages; /* by index in the plan; NULL: not built */
 	struct base_image **images;
 	size_t nimages, cap_images;
-	struct store **layouts;  /* opened --build-context folders, by index in plan.contexts */
-	int64_t time;            /* T */
+	struct store *
+		*layouts; /* opened --build-context folders, by index in plan.contexts */
+	int64_t time;     /* T */
 	char time_text[TIMESTAMP_TEXT];
-	bool keep_mtime;         /* --timestamp keep */
-	size_t steps, cached;    /* file steps */
+	bool keep_mtime;      /* --timestamp keep */
+	size_t steps, cached; /* file steps */
 };
 
 /* A stage that stands on an image, on nothing (image NULL), or on another stage. */
-struct stage_state *stage_from_image(struct build *b, const char *name, struct image *image,
-				     const struct platform *platform, struct error *err);
+struct stage_state *stage_from_image(struct build *b, const char *name,
+				     struct image *image, const struct platform *platform,
+				     struct error *err);
 struct stage_state *stage_from_stage(struct build *b, const char *name,
 				     const struct stage_state *base);
 void stage_free(struct stage_state *s); /* NULL is fine */

@@ -23,16 +23,15 @@
 struct step {
 	struct stage_state *stage;
 	struct progress_step *ui;
-	struct buf text;       /* the instruction as it acts */
+	struct buf text; /* the instruction as it acts */
 	struct digest prefix, key;
-	struct buf listing;    /* of what it reads */
+	struct buf listing; /* of what it reads */
 	bool listed;
 };
 
 static void step_init(struct step *st, struct stage_state *s, struct progress_step *ui)
 {
-	*st = (struct step){
-		.stage = s, .ui = ui, .text = BUF_INIT, .listing = BUF_INIT};
+	*st = (struct step){.stage = s, .ui = ui, .text = BUF_INIT, .listing = BUF_INIT};
 	s->file_steps++;
 	s->build->steps++;
 }
@@ -59,9 +58,8 @@ static void step_prefix(struct step *st, const char *dest)
 static void explain(struct step *st)
 {
 	struct stage_state *s = st->stage;
-	struct cache_place place = {.parent = s->key,
-				    .text = st->text.data,
-				    .first = s->file_steps == 1};
+	struct cache_place place = {
+		.parent = s->key, .text = st->text.data, .first = s->file_steps == 1};
 	auto_free char *why = NULL;
 	struct hash h;
 
@@ -73,7 +71,8 @@ static void explain(struct step *st)
 	hash_end(&h, &place.id);
 	why = cache_explain(s->build->store, &place, &st->prefix,
 			    st->listed ? &st->listing : NULL);
-	progress_note(st->ui, "not cached: %s", s->build->request->no_cache ? "--no-cache" : why);
+	progress_note(st->ui, "not cached: %s",
+		      s->build->request->no_cache ? "--no-cache" : why);
 }
 
 static int add_layer(struct stage_state *s, const struct digest *digest, uint64_t size,
@@ -144,7 +143,8 @@ struct copy_step {
 	struct buf history;
 };
 
-static int find_source(struct copy_step *cs, const struct instruction *in, struct error *err)
+static int find_source(struct copy_step *cs, const struct instruction *in,
+		       struct error *err)
 {
 	struct stage_state *s = cs->step.stage;
 	struct build *b = s->build;
@@ -168,12 +168,14 @@ static int find_source(struct copy_step *cs, const struct instruction *in, struc
 		cs->source = base ? base_as_stage(b, base, err) : NULL;
 	}
 	cs->copy.from = cs->source ? stage_tree(cs->source, err) : NULL;
-	return cs->copy.from ? 0 : error_wrap(err, "--from=%s",
-					      instruction_flag(in, "from")->value);
+	return cs->copy.from ? 0
+			     : error_wrap(err, "--from=%s",
+					  instruction_flag(in, "from")->value);
 }
 
 /* --chown and --chmod, expanded. */
-static int copy_flags(struct copy_step *cs, const struct instruction *in, struct error *err)
+static int copy_flags(struct copy_step *cs, const struct instruction *in,
+		      struct error *err)
 {
 	struct stage_state *s = cs->step.stage;
 	const struct flag *chown = instruction_flag(in, "chown");
@@ -200,7 +202,8 @@ static int copy_flags(struct copy_step *cs, const struct instruction *in, struct
 		return -1;
 	mode = strtoul(text, &end, 8);
 	if (!*text || *end || mode > 07777 || strlen(text) > 5) {
-		error_set(err, E_INPUT, "--chmod=%s: only octal modes are supported yet", text);
+		error_set(err, E_INPUT, "--chmod=%s: only octal modes are supported yet",
+			  text);
 		return error_hint(err, "for example --chmod=755");
 	}
 	cs->copy.has_mode = true;
@@ -209,17 +212,20 @@ static int copy_flags(struct copy_step *cs, const struct instruction *in, struct
 	return 0;
 }
 
-/* 8.9: relative to WORKDIR; a final slash, or `.` as last part, says that it is a folder. */
+/* 8.9: relative to WORKDIR; a final slash, or `.` as last part, says that it is a folder.
+ */
 static char *destination(const struct stage_state *s, const char *text)
 {
 	auto_free char *path = path_join(s->config.working_dir, text);
 	size_t n = strlen(text);
-	bool folder = !n || text[n - 1] == '/' || !strcmp(path_base(text), ".") || !path[1];
+	bool folder =
+		!n || text[n - 1] == '/' || !strcmp(path_base(text), ".") || !path[1];
 
 	return xasprintf("%s%s", path, folder && path[1] ? "/" : "");
 }
 
-static int copy_words(struct copy_step *cs, const struct instruction *in, struct error *err)
+static int copy_words(struct copy_step *cs, const struct instruction *in,
+		      struct error *err)
 {
 	struct stage_state *s = cs->step.stage;
 	const char *text;
@@ -324,7 +330,8 @@ static int run_copy(struct copy_step *cs, const struct instruction *in, bool *ca
 	step_prefix(st, cs->dest);
 	if (copy_digests_known(&cs->copy, &known, err) < 0)
 		return -1;
-	/* A prefix that was never met can't hit: its files are then read only once, by the layer writer. */
+	/* A prefix that was never met can't hit: its files are then read only once, by
+	 * the layer writer. */
 	if (known || cache_inputs(store, &st->prefix, &known_inputs)) {
 		if (list_inputs(cs, err) < 0)
 			return -1;
@@ -343,8 +350,8 @@ static int run_copy(struct copy_step *cs, const struct instruction *in, bool *ca
 	return 0;
 }
 
-int step_copy(struct stage_state *s, const struct instruction *in, struct progress_step *ui,
-	      bool *cached, struct error *err)
+int step_copy(struct stage_state *s, const struct instruction *in,
+	      struct progress_step *ui, bool *cached, struct error *err)
 {
 	struct copy_step cs = {.history = BUF_INIT};
 	int rc;
@@ -369,8 +376,8 @@ int step_copy(struct stage_state *s, const struct instruction *in, struct progre
 /* WORKDIR */
 
 /* Makes what is missing of the folder; *made says whether anything was. */
-static int make_workdir(struct stage_state *s, const char *path, uint32_t uid, uint32_t gid,
-			bool *made, struct error *err)
+static int make_workdir(struct stage_state *s, const char *path, uint32_t uid,
+			uint32_t gid, bool *made, struct error *err)
 {
 	struct tree *t = stage_tree(s, err);
 	auto_free char *rest = NULL;
@@ -388,7 +395,8 @@ static int make_workdir(struct stage_state *s, const char *path, uint32_t uid, u
 		return error_set(err, E_INPUT, "%s is no folder in the image", path);
 	if (rc)
 		return 0;
-	return copy_make_folders(t, n, rest, 0755, uid, gid, s->build->time, err) ? 0 : -1;
+	return copy_make_folders(t, n, rest, 0755, uid, gid, s->build->time, err) ? 0
+										  : -1;
 }
 
 static int run_workdir(struct step *st, const char *path, bool *cached, bool *empty,

@@ -355,7 +355,7 @@ static void unknown_instruction(const struct checker *c)
 
 	for (enum keyword kw = 0; kw < KW_COUNT; kw++)
 		names[kw] = keyword_name(kw);
-	complain(WHOLE(c), "unknown instruction: %s", c->in->word);
+	complain(WHOLE(c), "unknown instruction: %.100s", c->in->word);
 	near = diag_nearest(c->in->word, names, KW_COUNT);
 	if (near)
 		diag_hint(c->diags, "did you mean %s?", near);

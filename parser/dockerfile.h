@@ -56,8 +56,8 @@ struct instruction {
 	/* What section 3 yields.  RUN, CMD, ENTRYPOINT, SHELL: the JSON elements,
 	 * or one raw string (none when the line is empty).  COPY, ADD, VOLUME,
 	 * EXPOSE, FROM, ARG: words.  USER, WORKDIR, STOPSIGNAL, MAINTAINER: one
-	 * word.  HEALTHCHECK: its type in upper case, then the
-	 * command (one raw string, or the elements when json).  ENV, LABEL: none. */
+	 * word.  HEALTHCHECK: its type in upper case, then the command (one raw
+	 * string, or the elements when json).  ENV, LABEL, ONBUILD: none. */
 	struct word *args;
 	size_t nargs;
 	const char *health_type; /* HEALTHCHECK's type as written, or NULL */

@@ -9,7 +9,7 @@ struct raw {
 	size_t len, raw_len;
 };
 
-static bool read_raw(struct source *s, struct raw *out)
+static bool peek_raw(const struct source *s, struct raw *out)
 {
 	size_t left = (size_t)(s->end - s->next);
 	const char *lf;
@@ -23,7 +23,14 @@ static bool read_raw(struct source *s, struct raw *out)
 	while (out->len &&
 	       (out->text[out->len - 1] == '\n' || out->text[out->len - 1] == '\r'))
 		out->len--;
-	if (out->raw_len - (lf != NULL) > SOURCE_LINE_MAX) {
+	return true;
+}
+
+static bool read_raw(struct source *s, struct raw *out)
+{
+	if (!peek_raw(s, out))
+		return false;
+	if (out->raw_len - (out->text[out->raw_len - 1] == '\n') > SOURCE_LINE_MAX) {
 		diag_error(s->diags, s->line, SOURCE_LINE_MAX + 1,
 			   "line is longer than %d bytes", SOURCE_LINE_MAX);
 		diag_hint(s->diags, "put long data into a file and COPY it");
@@ -146,66 +153,49 @@ static void check_directive(struct source *s, unsigned line, unsigned column)
 	}
 }
 
-static void take_directive(struct source *s, const struct directive *d, unsigned seen)
+/* Takes the directive; *seen has a bit for each name that was there.  False for
+ * a name that is none. */
+static bool take_directive(struct source *s, const struct directive *d, unsigned *seen)
 {
 	static const char *const names[] = {"syntax", "escape", "check"};
-	unsigned line = s->line - 1, column = (unsigned)d->at + 1;
-	const char *value = arena_strndup(s->arena, d->value, d->value_len);
+	unsigned i = 0, column = (unsigned)d->at + 1;
+	const char *value;
 
-	for (unsigned i = 0; i < 3; i++) {
-		if (named(d, names[i]) && (seen & 1u << i)) {
-			diag_error(s->diags, line, column,
-				   "only one %s parser directive can be used", names[i]);
-			return;
-		}
+	while (i < 3 && !named(d, names[i]))
+		i++;
+	if (i == 3)
+		return false;
+	if (*seen & 1u << i) {
+		diag_error(s->diags, s->line, column,
+			   "only one %s parser directive can be used", names[i]);
+		return true;
 	}
-	if (named(d, "syntax")) {
+	*seen |= 1u << i;
+	value = arena_strndup(s->arena, d->value, d->value_len);
+	if (!strcmp(names[i], "syntax")) {
 		s->syntax = value;
-	} else if (named(d, "check")) {
+	} else if (!strcmp(names[i], "check")) {
 		s->check = value;
-		check_directive(s, line, column);
+		check_directive(s, s->line, column);
 	} else if (!strcmp(value, "\\") || !strcmp(value, "`")) {
 		s->escape = *value;
 	} else {
-		diag_error(s->diags, line, column,
+		diag_error(s->diags, s->line, column,
 			   "invalid escape token '%s' does not match ` or \\", value);
 		diag_hint(s->diags, "use '# escape=\\' or '# escape=`'");
 	}
+	return true;
 }
 
-/* Reads directives until a line that is none; that one is left unread (1.2). */
+/* Reads directives up to a line that is none (1.2). */
 static void read_directives(struct source *s)
 {
 	unsigned seen = 0;
+	struct directive d;
+	struct raw r;
 
-	for (;;) {
-		const char *before = s->next;
-		size_t errors = s->diags->n;
-		struct directive d;
-		struct raw r;
-		unsigned bit;
-
-		if (!read_raw(s, &r))
-			return;
-		bit = 0;
-		if (read_directive(&r, &d))
-			bit = named(&d, "syntax")   ? 1
-			      : named(&d, "escape") ? 2
-			      : named(&d, "check")  ? 4
-						    : 0;
-		if (!bit) {
-			/* The line is read again as source: say what is wrong only once.
-			 */
-			while (s->diags->n > errors)
-				if (s->diags->v[--s->diags->n].level == DIAG_ERROR)
-					s->diags->errors--;
-			s->next = before;
-			s->line--;
-			return;
-		}
-		take_directive(s, &d, seen);
-		seen |= bit;
-	}
+	while (peek_raw(s, &r) && read_directive(&r, &d) && take_directive(s, &d, &seen))
+		read_raw(s, &r);
 }
 
 void source_init(struct source *s, struct arena *a, const char *text, size_t len,
@@ -294,6 +284,7 @@ bool source_next(struct source *s, struct line *out)
 		const char *p = r.text, *end = r.text + r.len;
 		struct text glued = {.arena = s->arena};
 		size_t len;
+		bool more;
 
 		if (is_comment(&r))
 			continue;
@@ -302,12 +293,10 @@ bool source_next(struct source *s, struct line *out)
 			continue;
 		*out = (struct line){.line = s->line - 1};
 		len = (size_t)(end - p);
-		if (continues(p, &len, s->escape)) {
-			add_part(s, out, &glued, p, len, (unsigned)(p - r.text) + 1);
+		more = continues(p, &len, s->escape);
+		add_part(s, out, &glued, p, len, (unsigned)(p - r.text) + 1);
+		if (more)
 			read_continuation(s, out, &glued);
-		} else {
-			add_part(s, out, &glued, p, len, (unsigned)(p - r.text) + 1);
-		}
 		out->text = text_done(&glued);
 		out->len = glued.len;
 		out->end_line = s->line - 1;

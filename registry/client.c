@@ -213,10 +213,8 @@ static int check_answer(const struct blob_source *b, const struct call *call,
 		auto_buf struct buf why = BUF_INIT;
 
 		client_error_text(res, &why);
-		return error_set(
-			err, E_MISSING,
-			"blob %s not found in %s/%s: the registry answered 404%s", text,
-			b->ref.host, b->ref.path, why.data);
+		return error_set(err, E_MISSING, "blob %s not found in %s/%s: 404%s",
+				 text, b->ref.host, b->ref.path, why.data);
 	}
 	if (res->status == 206 && b->offset > 0) {
 		if (range_matches(res, b->offset, b->size))

@@ -133,11 +133,8 @@ int client_fail(const struct call *call, const struct http_response *res,
 	error_set(err, kind_of(res->status), "%s %s: the registry answered %d%s",
 		  call->http.method, url, res->status, text.data);
 	if (res->status == 403)
-		error_hint(
-			err,
-			"the login is known but may not do this: check the permissions "
-			"on %s",
-			call->ref->path);
+		error_hint(err, "check the permissions on %s and the login for %s",
+			   call->ref->path, call->ref->host);
 	else if (res->status == 429)
 		error_hint(err, "the registry limits requests; wait, or use a login");
 	return -1;

@@ -40,7 +40,8 @@ struct image_config {
 	struct strv exposed_ports; /* written sorted, as a map */
 	struct strv volumes;       /* likewise */
 	struct strv entrypoint, cmd, shell, on_build;
-	bool has_entrypoint, has_cmd; /* set, if only to an empty list; written as "Cmd":[] */
+	bool has_entrypoint,
+		has_cmd; /* set, if only to an empty list; written as "Cmd":[] */
 	bool has_healthcheck;
 	struct healthcheck healthcheck;
 	bool args_escaped;

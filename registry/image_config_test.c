@@ -52,7 +52,7 @@ static void every_field_is_written_in_its_place(void **state)
 		"\"OnBuild\":[\"RUN x\"],\"ArgsEscaped\":true},"
 		"\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:" HEX_A
 		"\",\"sha256:" HEX_B "\"]},\"history\":[{\"created\":\"t\",\"created_"
-				     "by\":\"b\",\"author\":\"a\","
+		"by\":\"b\",\"author\":\"a\","
 		"\"comment\":\"c\",\"empty_layer\":true},{},{\"created_by\":\"x\"}]}";
 	static const char given[] =
 		"{\"history\":[{\"empty_layer\":true,\"comment\":\"c\",\"author\":\"a\","

@@ -281,6 +281,13 @@ static void an_index_gives_the_image_of_the_platform(void **state)
 		{"linux/amd64",
 		 ATTESTATION "," ENTRY(DA, ON("linux", "amd64")) "," ATTESTATION, 'a',
 		 NULL},
+		{"linux/amd64",
+		 ENTRY(DC, ",\"annotations\":{\"vnd.docker.reference.type\":\"x\"}" ON(
+				   "linux", "amd64")) "," ENTRY(DB, ON("linux", "amd64")),
+		 'b', NULL},
+		{"linux/amd64",
+		 ENTRY(DC, ",\"annotations\":{\"vnd.docker.reference.type\":\"x\"}"), 0,
+		 "nor any other"},
 		{"linux/amd64", ATTESTATION, 0, "nor any other"},
 		{"linux/amd64", ENTRY(DC, ON("unknown", "unknown")) "," ENTRY(DB, ""),
 		 'b', NULL},

@@ -192,11 +192,11 @@ static int work(struct job *job, void *arg, struct error *err)
 			return -1;
 		if (push_blob(p, p->blobs[at], err) == 0)
 			continue;
+		digest_text(&p->blobs[at]->digest, text);
 		/* another worker's failure comes back as it was */
-		if (job_cancelled(job))
+		if (job_cancelled(job) || strstr(err->msg, text))
 			return -1;
-		return error_wrap(err, "blob %s",
-				  digest_text(&p->blobs[at]->digest, text));
+		return error_wrap(err, "blob %s", text);
 	}
 }
 

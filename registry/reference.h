@@ -1,9 +1,11 @@
 /*
  * reference.h - image names: parse, complete, print
  *
- * docker's normalisation (aws.md 1.1; distribution/reference): the first part is a host
- * only if it holds `.` or `:` or an upper-case letter or is `localhost`; else docker.io, where a one-part path
- * gains `library/`.  Tag `latest` is the default only where reference_complete adds it.
+ * docker's normalisation (distribution/reference): the first part is a host only
+ * if it holds `.` or `:` or an upper-case letter or is `localhost`; else the host is
+ * docker.io, where a one-part path gains `library/`.  Tag `latest` is the default
+ * only where reference_complete adds it.  host and path are at most 255 characters,
+ * a tag 128.
  */
 #ifndef HOD_REFERENCE_H
 #define HOD_REFERENCE_H
@@ -15,13 +17,16 @@
 struct error;
 
 struct reference {
-	char *host;        /* identity: "docker.io", "public.ecr.aws", "localhost:5000" */
-	char *path;        /* "library/alpine", "lambda/python" */
-	char *tag;         /* NULL if none was given */
+	char *host; /* identity: "docker.io", "public.ecr.aws", "localhost:5000" */
+	char *path; /* "library/alpine", "lambda/python" */
+	char *tag;  /* NULL if none was given */
 	bool has_digest;
 	struct digest digest;
 };
-#define REFERENCE_INIT {0}
+#define REFERENCE_INIT \
+	{              \
+		0      \
+	}
 
 /* Parses and normalises.  E_INPUT with the reason and, where it is one, the
  * hint (upper case, a scheme, a tag that is too long...). */

@@ -56,7 +56,7 @@ static bool exists(int dirfd, const char *name)
 	return !faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW);
 }
 
-/* Writes a file that all processes would write the same, unless it is there. */
+/* Writes a file unless it is there. */
 static int ensure_file(struct store *st, const char *name, const char *text,
 		       struct error *err)
 {
@@ -65,7 +65,25 @@ static int ensure_file(struct store *st, const char *name, const char *text,
 	return file_replace(st->tmpdir, st->dirfd, name, text, strlen(text), true, err);
 }
 
-/* The number in hod-format; 0 when there is none yet. */
+/* The files that make a folder a store, oci-layout last.  Under the lock: another process
+ * may have begun to name images in the new store. */
+static int ensure_files(struct store *st, struct error *err)
+{
+	auto_free char *number = xasprintf("%d\n", STORE_FORMAT);
+	auto_fd int lock = -1;
+
+	if (exists(st->dirfd, LAYOUT_FILE) &&
+	    (!st->root || exists(st->dirfd, FORMAT_FILE)))
+		return 0;
+	lock = store_lock_(st, err);
+	if (lock == -1 || !store_writable_(st, err) ||
+	    (st->root && ensure_file(st, FORMAT_FILE, number, err) < 0) ||
+	    ensure_file(st, "index.json", INDEX_TEXT, err) < 0)
+		return -1;
+	return ensure_file(st, LAYOUT_FILE, LAYOUT_TEXT, err);
+}
+
+/* Whether hod-format says that this hod may use the folder; none yet is fine. */
 static int check_format(struct store *st, struct error *err)
 {
 	auto_buf struct buf text = BUF_INIT;
@@ -106,7 +124,6 @@ static struct store *store_new(const char *path, bool root)
 static int open_root(struct store *st, struct error *err)
 {
 	static const char *const folders[] = {"trees", "steps", "files"};
-	auto_free char *number = xasprintf("%d\n", STORE_FORMAT);
 
 	if (make_private(st->path, err) < 0)
 		return -1;
@@ -116,11 +133,7 @@ static int open_root(struct store *st, struct error *err)
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
 		if (file_mkdirs(st->dirfd, folders[i], err) < 0)
 			return -1;
-	/* the number first: without it the rest means nothing yet */
-	if (ensure_file(st, FORMAT_FILE, number, err) < 0 ||
-	    ensure_file(st, "index.json", INDEX_TEXT, err) < 0)
-		return -1;
-	return ensure_file(st, LAYOUT_FILE, LAYOUT_TEXT, err);
+	return ensure_files(st, err);
 }
 
 struct store *store_open(const char *path, struct error *err)
@@ -161,12 +174,8 @@ static int open_layout(struct store *st, bool create, struct error *err)
 	st->dirfd = open_folder(st->path, err);
 	if (st->dirfd < 0)
 		return -1;
-	if (create && !exists(st->dirfd, LAYOUT_FILE)) {
-		if (!store_writable_(st, err) ||
-		    ensure_file(st, "index.json", INDEX_TEXT, err) < 0 ||
-		    ensure_file(st, LAYOUT_FILE, LAYOUT_TEXT, err) < 0)
-			return -1;
-	}
+	if (create && ensure_files(st, err) < 0)
+		return -1;
 	if (check_layout(st, err) < 0)
 		return -1;
 	if (st->blobs < 0)

@@ -301,8 +301,8 @@ int store_find_id(struct store *st, const char *hex_prefix, struct descriptor *o
 }
 
 /* The root has a lock file; a foreign layout is locked by its folder, so that
- * nothing is left in it (-2: that file system has no such locks). */
-static int lock_index(struct store *st, struct error *err)
+ * nothing is left in it. */
+int store_lock_(struct store *st, struct error *err)
 {
 	auto_fd int fd = -1;
 
@@ -515,7 +515,7 @@ int store_tag(struct store *st, const char *name, const struct descriptor *manif
 		rc = error_set(err, E_CORRUPT, "manifest has %zu bytes, not %llu",
 			       raw.len, (unsigned long long)manifest->size);
 	if (!rc) {
-		lock = lock_index(st, err);
+		lock = store_lock_(st, err);
 		rc = lock == -1 ? -1
 				: tag_locked(st, name, manifest, platform, &raw, err);
 	}

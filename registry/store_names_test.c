@@ -349,9 +349,8 @@ static void tag_many(const char *path, bool layout, int process)
 	_exit(0);
 }
 
-static void race(const char *path, bool layout, struct store *st)
+static void race(const char *path, bool layout)
 {
-	auto_descriptor struct descriptor d = {0}, got = {0};
 	pid_t pids[PROCESSES];
 
 	for (int p = 0; p < PROCESSES; p++) {
@@ -366,14 +365,20 @@ static void race(const char *path, bool layout, struct store *st)
 		assert_int_equal(waitpid(pids[p], &status, 0), pids[p]);
 		assert_int_equal(status, 0);
 	}
+}
+
+static void assert_all_tagged(struct store *st)
+{
+	auto_descriptor struct descriptor d = {0}, got = {0};
+
 	for (int p = 0; p < PROCESSES; p++) {
 		for (int i = 0; i < TAGS; i++) {
 			auto_free char *name = xasprintf("p%d-t%d", p, i);
 
+			descriptor_release(&got);
 			assert_int_equal(store_find(st, name, &got, NULL), 1);
 			put_image(st, p * TAGS + i, &d, NULL);
 			assert_true(digest_equal(&d.digest, &got.digest));
-			descriptor_release(&got);
 		}
 	}
 }
@@ -382,8 +387,21 @@ static void names_of_many_processes_all_land(void **state)
 {
 	struct fixture *f = *state;
 
-	race(f->root, false, f->st);
-	race(f->layout, true, f->l);
+	race(f->layout, true);
+	assert_all_tagged(f->l);
+}
+
+static void many_processes_may_make_one_root_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	store_close(f->st);
+	f->st = NULL;
+	assert_int_equal(file_remove_tree(f->fd, "root", NULL), 0);
+	race(f->root, false);
+	f->st = store_open(f->root, NULL);
+	assert_non_null(f->st);
+	assert_all_tagged(f->st);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -400,6 +418,7 @@ int main(void)
 		TEST(an_id_that_fits_two_images_is_refused),
 		TEST(a_bad_index_is_corrupt_and_says_what_to_do),
 		TEST(names_of_many_processes_all_land),
+		TEST(many_processes_may_make_one_root_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,9 @@ struct store {
 	struct map verified;   /* hex of blobs that this process wrote or verified */
 };
 
+/* The lock under which index.json changes and first appears: a fd whose close releases
+ * it, -1, or -2 where the file system has no such locks (a foreign layout's). */
+int store_lock_(struct store *st, struct error *err);
 /* blobs/sha256, -1 when a layout has none. */
 int store_blobs_(struct store *st);
 /* Folder for temporaries and blobs/sha256, made when they are missing. */

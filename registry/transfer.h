@@ -1,6 +1,9 @@
 /*
  * transfer.h - between registries and the store: pull and push of whole images
  *
+ * Its parts: resolve.c (name to manifest and config), fetch.c (layers), push.c,
+ * origin.c (other repositories that may have a blob).
+ *
  * pull: manifest (platform chosen) and config are fetched and kept; layers only
  * as far as the caller asks, at most 4 at once, each one pipe: network -> verify
  * -> store, with a branch inflate -> verify diff_id -> the caller's reader.
@@ -26,13 +29,17 @@ struct store;
 
 /* A resolved image: what later steps need to know of a base. */
 struct image {
-	struct reference ref;      /* where it came from, completed; host NULL: a layout, scratch */
-	struct descriptor desc;    /* of its manifest */
+	struct reference
+		ref; /* where it came from, completed; host NULL: a layout, scratch */
+	struct descriptor desc; /* of its manifest */
 	struct manifest manifest;
 	struct image_config config;
-	struct store *layout;      /* not NULL: layers are in this foreign layout (borrowed) */
+	struct store *layout; /* not NULL: layers are in this foreign layout (borrowed) */
 };
-#define IMAGE_INIT {0}
+#define IMAGE_INIT \
+	{          \
+		0  \
+	}
 void image_release(struct image *im);
 #define auto_image __attribute__((cleanup(image_release)))
 
@@ -46,8 +53,8 @@ enum pull_policy { PULL_IF_MISSING, PULL_ALWAYS, PULL_NEVER };
  * read are E_INPUT, by name.  c may be NULL with PULL_NEVER.  im must be empty
  * and stays so on failure. */
 int image_resolve(struct image *im, struct store *st, struct client *c,
-		  const struct reference *ref, const struct platform *want, bool want_explicit,
-		  enum pull_policy policy, struct error *err);
+		  const struct reference *ref, const struct platform *want,
+		  bool want_explicit, enum pull_policy policy, struct error *err);
 /* The same from a layout; tag NULL: its only image, or its only one for the platform.
  * An image of another platform is taken with a warning. */
 int image_from_layout(struct image *im, struct store *layout, const char *tag,
@@ -65,28 +72,31 @@ typedef int layer_reader(void *ctx, size_t i, struct source *src, struct error *
  * Compressed digest, size and diff_id are verified (E_CORRUPT); a damaged blob of
  * the store is dropped and fetched again.  reader may be NULL: fetch only.  At most 4
  * layers at once; c may be NULL: nothing is fetched (E_MISSING). */
-int image_fetch_layers(struct image *im, struct store *st, struct client *c, const bool *need,
-		       layer_reader *reader, void *ctx, struct error *err);
+int image_fetch_layers(struct image *im, struct store *st, struct client *c,
+		       const bool *need, layer_reader *reader, void *ctx,
+		       struct error *err);
 /* Makes sure that manifest, config and all layers of the image are in the store. */
-int image_complete(struct image *im, struct store *st, struct client *c, struct error *err);
+int image_complete(struct image *im, struct store *st, struct client *c,
+		   struct error *err);
 
 struct push_result {
-	struct digest digest;    /* of the manifest */
+	struct digest digest;              /* of the manifest */
 	size_t uploaded, mounted, skipped; /* blobs */
-	uint64_t bytes;          /* of uploaded bodies */
+	uint64_t bytes;                    /* of uploaded bodies */
 };
 /* Pushes the store's manifest `desc` (parsed as m) and its blobs to ref (tag, or latest).
  * Blobs missing or damaged in the store are fetched from `origins`, references of images
  * that may contain them (also the mount sources on the same registry).  A blob
- * whose size or digest is wrong is never sent.  out (may be NULL) is filled on success. */
+ * whose size or digest is wrong is never sent.  out (may be NULL) is filled on success.
+ */
 int push_image(struct store *st, struct client *c, const struct reference *ref,
 	       const struct manifest *m, const struct descriptor *desc,
 	       const struct reference *origins, size_t norigins, struct push_result *out,
 	       struct error *err);
 /* References of the store's named images that have any of m's layers: for push_image's
  * origins.  *out: n references, for references_free. */
-int store_origins(struct store *st, const struct manifest *m, struct reference **out, size_t *n,
-		  struct error *err);
+int store_origins(struct store *st, const struct manifest *m, struct reference **out,
+		  size_t *n, struct error *err);
 void references_free(struct reference *v, size_t n);
 
 #endif

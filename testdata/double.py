@@ -16,7 +16,7 @@ What it serves and keeps
   --port N                  default: any
   --tls CERT KEY            TLS, on both ports
   --log FILE                one JSON line per request: port ("registry", "storage"),
-                            method, path (with query), headers (names lower-case),
+                            peer (the client's port: one per connection), method, path (with query), headers (names lower-case),
                             length and sha256 of the body, status of the answer
 
 How it behaves (each may also be set while it runs: PUT /_/options, a JSON object)
@@ -213,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self):
         reg = self.registry
         self.body = b""
-        self.entry = {"port": self.side, "method": self.command, "path": self.path,
+        self.entry = {"port": self.side, "peer": self.client_address[1], "method": self.command, "path": self.path,
                       "headers": {k.lower(): v for k, v in self.headers.items()}}
         self.f = {}
         try:

@@ -191,17 +191,26 @@ def deflate(isal, piece, level):
     if level > 2:
         z = zlib.compressobj(level, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY)
         return z.compress(piece) + z.flush(zlib.Z_SYNC_FLUSH)
-    s = Stream()
-    isal.isal_deflate_init(ctypes.byref(s))
+    # ISA-L 2.30 lets the address of its state into the hash of a piece's third position: now and then
+    # (about one address in 3000) that changes a match.  What most of five places give is the piece.
+    arena, step = ctypes.create_string_buffer(ctypes.sizeof(Stream) + 4 * 65536 + 64), 65536
     room = len(piece) + len(piece) // 4 + K
     src, dst, work = ctypes.create_string_buffer(piece, len(piece)), ctypes.create_string_buffer(room), \
         ctypes.create_string_buffer(LEVEL_BUF[level] or 1)
-    s.next_in, s.avail_in, s.next_out, s.avail_out = ctypes.addressof(src), len(piece), ctypes.addressof(dst), room
-    s.level, s.level_buf_size, s.level_buf = level, LEVEL_BUF[level], ctypes.addressof(work) if level else None
-    s.end_of_stream, s.flush, s.gzip_flag = 0, 1, 0      # SYNC_FLUSH, IGZIP_DEFLATE
-    if isal.isal_deflate(ctypes.byref(s)) or s.avail_in or not s.avail_out:
-        sys.exit("slowlayer: isal_deflate failed")
-    return dst.raw[:s.total_out]
+    results = collections.Counter()
+    for place in range(5):
+        at = ctypes.addressof(arena) + place * step
+        s = Stream.from_address(at + -at % 64)
+        ctypes.memset(ctypes.addressof(s), 0, ctypes.sizeof(s))
+        ctypes.memset(work, 0, len(work))
+        isal.isal_deflate_init(ctypes.byref(s))
+        s.next_in, s.avail_in, s.next_out, s.avail_out = ctypes.addressof(src), len(piece), ctypes.addressof(dst), room
+        s.level, s.level_buf_size, s.level_buf = level, LEVEL_BUF[level], ctypes.addressof(work) if level else None
+        s.end_of_stream, s.flush, s.gzip_flag = 0, 1, 0      # SYNC_FLUSH, IGZIP_DEFLATE
+        if isal.isal_deflate(ctypes.byref(s)) or s.avail_in or not s.avail_out:
+            sys.exit("slowlayer: isal_deflate failed")
+        results[ctypes.string_at(dst, s.total_out)] += 1
+    return results.most_common(1)[0][0]
 
 
 def main():

@@ -2,6 +2,7 @@
 
 #include <isa-l.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -12,10 +13,12 @@
 #include "registry/base/error.h"
 
 #define ISAL_LEVELS 3
+#define PLACES 4
+#define PLACE_STEP 65536 /* the address bits that matter begin here */
 
 struct deflater {
 	int level;
-	struct isal_zstream *isal;
+	uint8_t *places; /* room for a struct isal_zstream at PLACES addresses */
 	uint8_t *level_buf;
 	z_stream *zlib;
 };
@@ -38,7 +41,7 @@ void deflater_free(struct deflater *d)
 	if (d->zlib)
 		deflateEnd(d->zlib);
 	free(d->zlib);
-	free(d->isal);
+	free(d->places);
 	free(d->level_buf);
 	free(d);
 }
@@ -48,20 +51,60 @@ size_t deflate_room(size_t len)
 	return len + len / 4 + 1024;
 }
 
+/* The slot of four bytes in ISA-L's hash tables: the low bits of a CRC-32C. */
+static unsigned hash_slot(const uint8_t *four)
+{
+	uint8_t copy[4];
+
+	memcpy(copy, four, sizeof(copy));
+	return crc32_iscsi(copy, sizeof(copy), 0) & (IGZIP_HASH8K_HASH_SIZE - 1);
+}
+
+static bool collides(const struct isal_zstream *s, const uint8_t *data)
+{
+	uint32_t high = (uint32_t)((uintptr_t)s / PLACE_STEP);
+	uint8_t four[4] = {(uint8_t)high, (uint8_t)(high >> 8), (uint8_t)(high >> 16),
+			   (uint8_t)(high >> 24)};
+	unsigned slot = hash_slot(four);
+
+	return slot == hash_slot(data) || slot == hash_slot(data + 1) ||
+	       slot == hash_slot(data + 2);
+}
+
+/*
+ * Where the state of a piece lies.  ISA-L 2.30 on x86 hashes the state's address
+ * (bits 16 to 47) in place of the piece's third position (igzip_icf_body_h1_gr_bt.asm,
+ * write_first_byte).  The result is the same for all addresses but those whose hash meets
+ * one of the first three positions' (about one in 3000): these are not used.
+ */
+static struct isal_zstream *place_state(struct deflater *d, const uint8_t *data,
+					size_t len)
+{
+	size_t base;
+	struct isal_zstream *s = NULL;
+
+	if (!d->places)
+		d->places = xmalloc(sizeof(*s) + PLACES * PLACE_STEP);
+	base = -(uintptr_t)d->places % 64;
+	for (size_t i = 0; i < PLACES; i++) {
+		s = (struct isal_zstream *)(void *)(d->places + base + i * PLACE_STEP);
+		if (len < 6 || !collides(s, data))
+			break;
+	}
+	return s;
+}
+
 static int piece_isal(struct deflater *d, const void *data, size_t len, uint8_t *out,
 		      size_t *out_len, struct error *err)
 {
 	uint32_t size = level_buf_size[d->level];
-	struct isal_zstream *s;
+	struct isal_zstream *s = place_state(d, data, len);
 	int rc;
 
-	if (!d->isal) {
-		d->isal = xmalloc(sizeof(*d->isal));
-		d->level_buf = size > 0 ? xmalloc(size) : NULL;
-	}
-	s = d->isal;
+	if (!d->level_buf && size > 0)
+		d->level_buf = xmalloc(size);
 	isal_deflate_init(s);
-	/* ISA-L looks at what an earlier piece left in there. */
+	/* ISA-L does not clear it. */
 	if (size > 0)
 		memset(d->level_buf, 0, size);
 	s->level = (uint32_t)d->level;

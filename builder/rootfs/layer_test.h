@@ -289,7 +289,8 @@ static void load(struct description *d, const char *name)
 	for (size_t i = 0; i < d->n; i++)
 		if (d->v[i].e.type == NODE_WHITEOUT)
 			d->v[i].e.mtime = d->time;
-	qsort(d->v, d->n, sizeof(*d->v), by_path);
+	if (d->n > 0)
+		qsort(d->v, d->n, sizeof(*d->v), by_path);
 	resolve_links(d);
 }
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -679,6 +680,9 @@ static void a_damaged_index_in_the_store_is_removed(void **state)
 static int set_up(void **state)
 {
 	(void)state;
+	/* where libarchive left to itself would compose names */
+	if (!setlocale(LC_ALL, "C.UTF-8"))
+		return -1;
 	folder = xstrdup("/tmp/hod-treeload.XXXXXX");
 	return mkdtemp(folder) ? 0 : -1;
 }

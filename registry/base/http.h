@@ -18,7 +18,8 @@
  * caller is not retried here: see client.h, which resumes it.
  *
  * Time limits: 30 s to connect; a transfer that moves less than a byte a second
- * for 60 s is given up (not while its reader is what is slow).
+ * for 60 s is given up (not while its reader is what is slow); an answer to a body
+ * that was sent whole may take ten minutes, since a registry checks and moves it.
  */
 #ifndef HOD_HTTP_H
 #define HOD_HTTP_H

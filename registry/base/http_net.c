@@ -15,6 +15,8 @@
 #define RING_BLOCKS 16
 /* curl bounds a header line, not their sum. */
 #define MAX_ANSWER_HEADERS (256u << 10)
+/* For an answer once a body was sent whole. */
+#define ANSWER_SECONDS 600L
 /* How soon a cancelled job is noticed. */
 #define TICK_MS 100
 #define IDLE_MS 60000
@@ -177,6 +179,8 @@ static size_t on_read(char *out, size_t size, size_t n, void *ctx)
 	}
 	u->offset += (uint64_t)got;
 	log_add_traffic(0, (uint64_t)got);
+	if (u->offset == u->len)
+		curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME, ANSWER_SECONDS);
 	if (u->offset > *u->reported) {
 		if (u->sent)
 			u->sent(u->ctx, u->offset - *u->reported);

@@ -418,6 +418,33 @@ static void an_empty_body_has_its_length(void **state)
 	http_response_release(&res);
 }
 
+static void a_connection_is_kept(void **state)
+{
+	struct http_request req = HTTP_REQUEST_INIT;
+	struct http_response res = HTTP_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	auto_json cJSON *log = NULL;
+	double peer[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		auto_free char *url = xasprintf("%s/v2/", server.base);
+
+		if (i == 0)
+			double_set(&server, http, "faults", "[]");
+		req.url = url;
+		req.method = i == 1 ? "HEAD" : "GET";
+		req.stream = i == 2;
+		assert_int_equal(http_perform(http, &req, &res, &err), 0);
+		http_response_release(&res);
+	}
+	log = double_log(&server, http);
+	for (int i = 0; i < 3; i++)
+		peer[i] = cJSON_GetNumberValue(
+			cJSON_GetObjectItem(cJSON_GetArrayItem(log, i), "peer"));
+	assert_true(peer[0] > 0 && peer[0] == peer[1] && peer[0] == peer[2]);
+}
+
 static void get_tls(const struct http_options *o, const char *url, int rc,
 		    struct http_response *res, struct error *err)
 {
@@ -589,6 +616,7 @@ int main(void)
 		cmocka_unit_test(a_cancelled_job_ends_its_requests),
 		cmocka_unit_test(an_upload_is_sent_again_from_its_start),
 		cmocka_unit_test(an_empty_body_has_its_length),
+		cmocka_unit_test(a_connection_is_kept),
 		cmocka_unit_test(a_certificate_is_checked),
 		cmocka_unit_test(wrong_options_are_refused),
 		cmocka_unit_test(locations_resolve_against_their_request),

@@ -1,19 +1,22 @@
 #include "registry/base/interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "registry/base/error.h"
 
-static volatile sig_atomic_t received;
+/* Lock-free, so that a handler may set it and any thread read it. */
+static atomic_int received;
 
 static void on_signal(int sig)
 {
-	if (received)
+	int none = 0;
+
+	if (!atomic_compare_exchange_strong(&received, &none, sig))
 		_exit(128 + sig);
-	received = sig;
 }
 
 void interrupt_install(void)
@@ -36,12 +39,12 @@ void interrupt_install(void)
 
 int interrupt_signal(void)
 {
-	return received;
+	return atomic_load(&received);
 }
 
 int interrupt_check(struct error *err)
 {
-	int sig = received;
+	int sig = interrupt_signal();
 
 	if (!sig)
 		return 0;
