@@ -14,7 +14,7 @@ struct source;
 
 /* A folder on disk, or a spool file, that contents point into. */
 struct disk_root {
-	int fd;       /* folder, or the spool file itself when `spool` */
+	int fd; /* folder, or the spool file itself when `spool` */
 	bool spool;
 	const char *name; /* for messages: "context" */
 };

@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
+#include "builder/rootfs/index.h"
 #include "builder/rootfs/layer_golden.h"
 #include "builder/rootfs/layer_test.h"
+#include "builder/rootfs/treeload.h"
 #include "registry/base/job.h"
 #include "registry/base/stream.h"
 
@@ -177,6 +179,199 @@ static void gzip_and_tar_accept_a_layer(void **state)
 	store_close(st);
 }
 
+/* Below the step: every path that it is going to remove. */
+static void push_removed(struct tree *t, const struct description *d)
+{
+	struct index_builder *b = index_builder_new();
+	auto_buf struct buf bytes = BUF_INIT;
+	struct error err = ERROR_INIT;
+	struct digest id = {{1}};
+	struct index *ix;
+
+	for (size_t i = 0; i < d->n; i++) {
+		struct index_entry e = {.path = d->v[i].e.path, .type = NODE_FILE};
+
+		if (d->v[i].e.type == NODE_WHITEOUT && index_builder_add(b, &e, &err) < 0)
+			fail_msg("%s", err.msg);
+	}
+	assert_int_equal(index_builder_finish(b, &id, &bytes, &err), 0);
+	index_builder_free(b);
+	ix = index_open_bytes(bytes.data, bytes.len, &id, &err);
+	assert_non_null(ix);
+	assert_int_equal(tree_push_index(t, ix, &err), 0);
+	index_unref(ix);
+}
+
+static struct node *folder_of(struct tree *t, const char *path, const char **name)
+{
+	struct node *dir = tree_root(t);
+	struct error err = ERROR_INIT;
+	const char *slash;
+
+	for (; (slash = strchr(path, '/')); path = slash + 1) {
+		dir = tree_child(t, dir, path, (size_t)(slash - path), &err);
+		assert_non_null(dir);
+	}
+	*name = path;
+	return dir;
+}
+
+static void put_line(struct tree *t, const struct line *l)
+{
+	const struct tar_entry *e = &l->e;
+	struct error err = ERROR_INIT;
+	const char *name;
+	struct node *dir = folder_of(t, e->path, &name), *n;
+	struct node_value v = {.type = e->type,
+			       .attrs = e->attrs,
+			       .mtime = e->mtime,
+			       .major = e->major,
+			       .minor = e->minor,
+			       .link = e->type == NODE_SYMLINK ? e->link : NULL,
+			       .group = l->hard};
+
+	if (*e->path == '\0') {
+		tree_set_attrs(t, tree_root(t), &e->attrs, e->mtime);
+		return;
+	}
+	if (e->type == NODE_WHITEOUT) {
+		n = tree_child(t, dir, name, strlen(name), &err);
+		assert_non_null(n);
+		tree_remove(t, n);
+		return;
+	}
+	if (e->type == NODE_FILE && l->content.len > 0) {
+		v.size = l->content.len;
+		v.content.kind = CONTENT_INLINE;
+		v.content.bytes = l->content.data;
+	}
+	assert_non_null(tree_put(t, dir, name, strlen(name), &v, &err));
+}
+
+/* What was saved is what a reader of the layer sees. */
+static void assert_index(struct store *st, const struct layer *out)
+{
+	struct error err = ERROR_INIT;
+	struct index_builder *b = index_builder_new();
+	auto_buf struct buf bytes = BUF_INIT;
+	struct source *src =
+		source_inflate(source_fd(store_get(st, &out->digest, NULL, &err)));
+	struct index *saved = treeload_open(st, &out->diff_id, &err), *read;
+	struct index_node x, y;
+
+	assert_non_null(saved);
+	assert_int_equal(treeload_read(src, b, &err), 0);
+	source_close(src);
+	assert_int_equal(index_builder_finish(b, &out->diff_id, &bytes, &err), 0);
+	index_builder_free(b);
+	read = index_open_bytes(bytes.data, bytes.len, &out->diff_id, &err);
+	assert_non_null(read);
+	assert_int_equal(index_count(saved), index_count(read));
+	for (uint32_t i = 0; i < index_count(read); i++) {
+		index_get(saved, i, &x);
+		index_get(read, i, &y);
+		assert_string_equal(x.name, y.name);
+		assert_int_equal(x.type, y.type);
+		assert_int_equal(x.size, y.size);
+		assert_int_equal(x.mtime, y.mtime);
+		assert_int_equal(x.attrs.mode, y.attrs.mode);
+		assert_int_equal(x.attrs.uid, y.attrs.uid);
+		assert_int_equal(x.content.kind, y.content.kind);
+		if (x.content.kind == CONTENT_LAYER)
+			assert_int_equal(x.content.layer.header, y.content.layer.header);
+		if (x.content.kind == CONTENT_INLINE)
+			assert_memory_equal(x.content.bytes, y.content.bytes, x.size);
+	}
+	index_unref(saved);
+	index_unref(read);
+}
+
+static void assert_contents(struct tree *t, const struct description *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		const struct line *l = &d->v[i];
+		struct error err = ERROR_INIT;
+		struct digest want;
+		const char *name;
+		struct node *n;
+
+		if (l->e.type != NODE_FILE)
+			continue;
+		n = folder_of(t, l->e.path, &name);
+		n = tree_child(t, n, name, strlen(name), &err);
+		assert_non_null(n);
+		digest_of(&want, l->content.data, l->content.len);
+		assert_true(n->content.has_digest);
+		assert_true(digest_equal(&want, &n->content.digest));
+		if (l->content.len > 0 && strcmp(l->e.path, "etc/passwd") != 0)
+			assert_int_equal(n->content.kind, CONTENT_LAYER);
+	}
+}
+
+static void write_tree(struct store *st, const struct description *d, bool keep,
+		       struct layer *out)
+{
+	struct layer_options o = {.store = st,
+				  .level = d->level,
+				  .mtime = d->time,
+				  .keep_mtime = keep,
+				  .threads = 2};
+	struct error err = ERROR_INIT;
+	struct tree *t = tree_new();
+
+	push_removed(t, d);
+	tree_begin_step(t);
+	for (size_t i = 0; i < d->n; i++)
+		put_line(t, &d->v[i]);
+	if (layer_write(t, &o, out, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(out->entries, d->n);
+	assert_contents(t, d);
+	tree_free(t);
+}
+
+static void a_trees_changes_are_the_slow_writers_bytes(void **state)
+{
+	struct store *st = open_store();
+
+	(void)state;
+	for (unsigned seed = 101; seed <= 104; seed++) {
+		bool keep = seed % 2 == 0;
+		struct description d;
+		struct layer out;
+
+		make_random(seed, keep);
+		slow_writer("random.json", NULL);
+		load(&d, "random.json");
+		write_tree(st, &d, keep, &out);
+		assert_same(st, &out);
+		assert_index(st, &out);
+		unload(&d);
+	}
+	store_close(st);
+}
+
+static void passwd_stays_in_the_index(void **state)
+{
+	static const char text[] =
+		"{\"type\": \"dir\", \"path\": \"etc\", \"mode\": 493}\n"
+		"{\"type\": \"file\", \"path\": \"etc/passwd\", \"data\": "
+		"\"cm9vdA==\"}\n";
+	struct store *st = open_store();
+	struct description d;
+	struct layer out;
+
+	(void)state;
+	write_file("passwd.json", text);
+	slow_writer("passwd.json", NULL);
+	load(&d, "passwd.json");
+	write_tree(st, &d, false, &out);
+	assert_same(st, &out);
+	assert_index(st, &out);
+	unload(&d);
+	store_close(st);
+}
+
 static unsigned blobs_and_temporaries(void)
 {
 	auto_free char *path = in_folder("fresh");
@@ -275,6 +470,8 @@ int main(void)
 		cmocka_unit_test(random_trees_are_the_slow_writers_bytes),
 		cmocka_unit_test(every_level_is_the_slow_writers_bytes),
 		cmocka_unit_test(golden_digests_hold),
+		cmocka_unit_test(a_trees_changes_are_the_slow_writers_bytes),
+		cmocka_unit_test(passwd_stays_in_the_index),
 		cmocka_unit_test(gzip_and_tar_accept_a_layer),
 		cmocka_unit_test(a_failure_keeps_its_kind_and_leaves_nothing),
 	};

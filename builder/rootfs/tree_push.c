@@ -38,7 +38,7 @@ static const struct node *foreign_target(const struct layer_ref *l, uint32_t rec
 		else
 			high = mid;
 	}
-	return l->foreign[low].target;
+	return l->nforeign > 0 ? l->foreign[low].target : NULL;
 }
 
 /* Gives n the values of a record that is no whiteout; its folder stays. */
@@ -50,8 +50,8 @@ static void set_values(struct tree *t, struct node *n, uint32_t layer, uint32_t 
 	n->step = 0;
 	branch_of(n)->below = NULL;
 	n->mtime_nsec = 0;
-	if (in->foreign_link) {
-		const struct node *from = foreign_target(l, record);
+	const struct node *from = in->foreign_link ? foreign_target(l, record) : NULL;
+	if (from) {
 		n->type = from->type;
 		n->attrs = from->attrs;
 		n->mtime = from->mtime;

@@ -8,8 +8,9 @@
  * are E_CORRUPT.  No entry is not malformed: an empty stream, or zero blocks only.
  * Extended attributes are at most 64 KiB each, 1 MiB together.
  *
- * libarchive reads the headers (in the C locale, so that names stay bytes); data is skipped, except for
- * etc/passwd and etc/group (at most 1 MiB each), which are kept inline.
+ * libarchive reads the headers (in the C locale, so that names stay bytes; one that a pax
+ * record cuts by a NUL ends there); data is skipped, except for etc/passwd and
+ * etc/group (at most 1 MiB each), which are kept inline.
  */
 #ifndef HOD_TREELOAD_H
 #define HOD_TREELOAD_H
