@@ -17,8 +17,6 @@
 #define strcpy(...) BANNED_(strcpy)
 #undef strcat
 #define strcat(...) BANNED_(strcat)
-#undef strncat
-#define strncat(...) BANNED_(strncat)
 #undef sprintf
 #define sprintf(...) BANNED_(sprintf)
 #undef vsprintf

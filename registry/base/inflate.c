@@ -24,6 +24,8 @@ struct inflate_source {
 	uint8_t *input;
 	size_t at, have; /* input[at, have) is still to be decoded */
 	struct inflate_state *gzip;
+	struct isal_gzip_header header;
+	bool in_header; /* the member's header has begun and not ended */
 	ZSTD_DStream *zstd;
 };
 
@@ -67,7 +69,6 @@ static int begin(struct inflate_source *z, struct error *err)
 	if (z->format == FORMAT_GZIP) {
 		z->gzip = xmalloc(sizeof(*z->gzip));
 		isal_inflate_init(z->gzip);
-		z->gzip->crc_flag = ISAL_GZIP;
 	} else if (z->format == FORMAT_ZSTD) {
 		z->zstd = ZSTD_createDStream();
 		if (!z->zstd)
@@ -123,6 +124,35 @@ static const char *gzip_problem(int rc)
 	}
 }
 
+static int problem(int rc, struct error *err)
+{
+	return error_set(err, E_CORRUPT, "gzip: %s", gzip_problem(rc));
+}
+
+/* Reads the header, or what is there of it.  isal_inflate() could do it, but forgets
+ * flags and checksum where a header is cut by the end of its input. */
+static int step_header(struct inflate_source *z, struct error *err)
+{
+	struct inflate_state *s = z->gzip;
+	int rc;
+
+	if (z->between) {
+		isal_inflate_reset(s);
+		s->crc_flag = ISAL_GZIP_NO_HDR_VER; /* the trailer is checked */
+		isal_gzip_header_init(&z->header);
+		z->between = false;
+		z->in_header = true;
+	}
+	s->next_in = z->input + z->at;
+	s->avail_in = (uint32_t)(z->have - z->at);
+	rc = isal_read_gzip_header(s, &z->header);
+	if (rc != ISAL_DECOMP_OK && rc != ISAL_END_INPUT)
+		return problem(rc, err);
+	z->at = z->have - s->avail_in;
+	z->in_header = rc == ISAL_END_INPUT;
+	return 0;
+}
+
 /* One step of ISA-L; returns the bytes made, 0 when it wants input. */
 static ssize_t step_gzip(struct inflate_source *z, void *buf, size_t len,
 			 struct error *err)
@@ -130,18 +160,15 @@ static ssize_t step_gzip(struct inflate_source *z, void *buf, size_t len,
 	struct inflate_state *s = z->gzip;
 	int rc;
 
-	if (z->between) {
-		isal_inflate_reset(s);
-		s->crc_flag = ISAL_GZIP;
-		z->between = false;
-	}
+	if (z->between || z->in_header)
+		return step_header(z, err);
 	s->next_in = z->input + z->at;
 	s->avail_in = (uint32_t)(z->have - z->at);
 	s->next_out = buf;
 	s->avail_out = (uint32_t)len;
 	rc = isal_inflate(s);
 	if (rc != ISAL_DECOMP_OK && rc != ISAL_END_INPUT && rc != ISAL_OUT_OVERFLOW)
-		return error_set(err, E_CORRUPT, "gzip: %s", gzip_problem(rc));
+		return problem(rc, err);
 	z->at = z->have - s->avail_in;
 	if (s->block_state == ISAL_BLOCK_FINISH)
 		z->between = true;
@@ -151,7 +178,8 @@ static ssize_t step_gzip(struct inflate_source *z, void *buf, size_t len,
 static ssize_t read_gzip(struct inflate_source *z, void *buf, size_t len,
 			 struct error *err)
 {
-	bool full = !z->between; /* ISA-L can hold output back: ask before reading on */
+	/* ISA-L can hold output back: ask before reading on. */
+	bool full = !z->between && !z->in_header;
 	ssize_t n = 0;
 
 	while (n == 0) {
