@@ -236,6 +236,8 @@ static int describe(void *ctx, struct node *n, const char *path, bool changed,
 	if (n->type == NODE_SYMLINK) {
 		buf_addf(out, "l %u:%u %s -> %s\n", n->attrs.uid, n->attrs.gid, path,
 			 n->link);
+		if (n->attrs.mode != 0777)
+			buf_addf(out, "its mode is %o\n", n->attrs.mode);
 		return 0;
 	}
 	buf_addf(out, "%c %04o %u:%u %s",

@@ -43,6 +43,21 @@ void cache_key(const struct digest *prefix, const struct digest *inputs,
 	hash_end(&h, key);
 }
 
+/* A record is believed only as a whole, and only under its own key. */
+static void record_check(const struct digest *key, const struct step_record *r,
+			 struct digest *out)
+{
+	struct hash h;
+
+	hash_init(&h);
+	hash_add(&h, key->bytes, DIGEST_BYTES);
+	hash_u64(&h, r->empty);
+	hash_add(&h, r->digest.bytes, DIGEST_BYTES);
+	hash_add(&h, r->diff_id.bytes, DIGEST_BYTES);
+	hash_u64(&h, r->size);
+	hash_end(&h, out);
+}
+
 static int parse_digest_field(const cJSON *doc, const char *name, struct digest *out,
 			      struct error *err)
 {
@@ -53,19 +68,33 @@ static int parse_digest_field(const cJSON *doc, const char *name, struct digest 
 	return digest_parse(out, text, err);
 }
 
-static int parse_record(const struct buf *text, struct step_record *out,
-			struct error *err)
+static int parse_record(const struct buf *text, const struct digest *key,
+			struct step_record *out, struct error *err)
 {
 	auto_json cJSON *doc = json_parse(text->data, text->len, "step record", err);
+	struct digest check, want;
 
-	if (!doc || json_get_bool(doc, "empty", &out->empty, err) < 0)
+	if (!doc || json_get_bool(doc, "empty", &out->empty, err) < 0 ||
+	    parse_digest_field(doc, "check", &check, err) < 0)
 		return -1;
-	if (out->empty)
-		return 0;
-	if (parse_digest_field(doc, "digest", &out->digest, err) < 0 ||
-	    parse_digest_field(doc, "diffId", &out->diff_id, err) < 0)
+	if (!out->empty && (parse_digest_field(doc, "digest", &out->digest, err) < 0 ||
+			    parse_digest_field(doc, "diffId", &out->diff_id, err) < 0 ||
+			    json_get_size(doc, "size", true, &out->size, err) < 0))
 		return -1;
-	return json_get_size(doc, "size", true, &out->size, err);
+	record_check(key, out, &want);
+	return digest_equal(&check, &want) ? 0
+					   : error_set(err, E_CORRUPT, "it is damaged");
+}
+
+/* The layer is in the store, and not cut short: that shows without reading it. */
+static bool has_layer(struct store *st, const struct step_record *r)
+{
+	uint64_t size = 0;
+	auto_fd int fd = store_get(st, &r->digest, &size, NULL);
+
+	if (fd >= 0 && size != r->size)
+		store_drop(st, &r->digest, fd);
+	return fd >= 0 && size == r->size;
 }
 
 bool cache_find(struct store *st, const struct digest *key, struct step_record *out)
@@ -77,11 +106,11 @@ bool cache_find(struct store *st, const struct digest *key, struct step_record *
 	memset(out, 0, sizeof(*out));
 	if (file_read(store_dirfd(st), path, RECORD_MAX, &text, &err) < 0)
 		return false;
-	if (parse_record(&text, out, &err) < 0) {
+	if (parse_record(&text, key, out, &err) < 0) {
 		log_debug("step cache: %s dropped: %s", path, err.msg);
 		return false;
 	}
-	return out->empty || store_has(st, &out->digest);
+	return out->empty || has_layer(st, out);
 }
 
 void cache_record(struct store *st, const struct digest *key, const struct step_record *r)
@@ -89,8 +118,12 @@ void cache_record(struct store *st, const struct digest *key, const struct step_
 	auto_free char *path = step_path(key, "");
 	auto_buf struct buf text = BUF_INIT;
 	char digest[DIGEST_TEXT];
+	struct digest check;
 
+	record_check(key, r, &check);
 	json_open(&text, '{');
+	json_key(&text, "check");
+	json_string(&text, digest_text(&check, digest));
 	json_key(&text, "empty");
 	json_bool(&text, r->empty);
 	if (!r->empty) {
@@ -130,6 +163,21 @@ static size_t next_line(const char *at, const char **next)
 	return n;
 }
 
+/* Order of walk: a folder, what is in it, then its next sibling.  So a slash sorts before
+ * every byte of a name. */
+static int by_walk(const char *a, size_t n, const char *b, size_t m)
+{
+	size_t i = 0;
+
+	while (i < n && i < m && a[i] == b[i])
+		i++;
+	if (i == n || i == m)
+		return (i < n) - (i < m);
+	if (a[i] == '/' || b[i] == '/')
+		return a[i] == '/' ? -1 : 1;
+	return (unsigned char)a[i] < (unsigned char)b[i] ? -1 : 1;
+}
+
 /* Names the first difference of two listings, both in the same order of walk. */
 static char *first_difference(const char *old, const char *now)
 {
@@ -147,7 +195,8 @@ static char *first_difference(const char *old, const char *now)
 		if (n > HEX && n == m && !memcmp(old + HEX, now + HEX, n - HEX))
 			return xasprintf("%.*s changed", (int)(m - HEX), now + HEX);
 		/* siblings are sorted: the smaller one has no partner */
-		if (m > HEX && (n <= HEX || strcmp(old + HEX, now + HEX) > 0))
+		if (m > HEX &&
+		    (n <= HEX || by_walk(old + HEX, n - HEX, now + HEX, m - HEX) > 0))
 			return xasprintf("%.*s is new", (int)(m - HEX), now + HEX);
 		if (n > HEX)
 			return xasprintf("%.*s is gone", (int)(n - HEX), old + HEX);

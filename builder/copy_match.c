@@ -10,6 +10,7 @@
 #include "parser/pattern.h"
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
+#include "registry/base/map.h"
 
 void copy_release(struct copy *c)
 {
@@ -221,16 +222,21 @@ static int visit(struct copy *c, struct node *n, struct buf *path, visit_fn *fn,
 	return rc;
 }
 
-static int visit_all(struct copy *c, visit_fn *fn, void *ctx, struct error *err)
+static int visit_match(struct copy *c, size_t i, visit_fn *fn, void *ctx,
+		       struct error *err)
 {
 	auto_buf struct buf path = BUF_INIT;
+
+	buf_adds(&path, c->matches[i].name);
+	return visit(c, c->matches[i].node, &path, fn, ctx, err);
+}
+
+static int visit_all(struct copy *c, visit_fn *fn, void *ctx, struct error *err)
+{
 	int rc = 0;
 
-	for (size_t i = 0; i < c->nmatches && !rc; i++) {
-		buf_reset(&path);
-		buf_adds(&path, c->matches[i].name);
-		rc = visit(c, c->matches[i].node, &path, fn, ctx, err);
-	}
+	for (size_t i = 0; i < c->nmatches && !rc; i++)
+		rc = visit_match(c, i, fn, ctx, err);
 	return rc;
 }
 
@@ -253,6 +259,9 @@ struct inputs {
 	struct copy *copy;
 	struct hash all, one;
 	struct buf *listing;
+	uintptr_t entries;
+	struct map
+		groups; /* of this match: hard-link group -> number of its first entry */
 };
 
 static void hash_xattrs(struct hash *h, const struct xattrs *x)
@@ -288,6 +297,20 @@ static int hash_content(struct inputs *in, struct node *n, struct error *err)
 	return 0;
 }
 
+/* Which earlier entry of the match is the same inode (8.18); 0: none.  The group's own
+ * number depends on the order in which folders were read. */
+static uint64_t same_inode(struct inputs *in, uint64_t group)
+{
+	uintptr_t first;
+
+	if (!group)
+		return 0;
+	first = (uintptr_t)map_get(&in->groups, (char *)&group, sizeof(group));
+	if (!first)
+		map_put(&in->groups, (char *)&group, sizeof(group), (void *)in->entries);
+	return first;
+}
+
 static int add_input(void *ctx, struct node *n, const char *path, struct error *err)
 {
 	struct inputs *in = ctx;
@@ -295,13 +318,14 @@ static int add_input(void *ctx, struct node *n, const char *path, struct error *
 	struct digest d;
 	char hex[DIGEST_HEX];
 
+	in->entries++;
 	hash_restart(h);
 	hash_u64(h, n->type);
 	hash_u64(h, n->attrs.mode);
 	hash_u64(h, n->attrs.uid);
 	hash_u64(h, n->attrs.gid);
 	hash_xattrs(h, n->attrs.xattrs);
-	hash_u64(h, n->group);
+	hash_u64(h, same_inode(in, n->group));
 	hash_string(h, n->link);
 	hash_u64(h, n->major);
 	hash_u64(h, n->minor);
@@ -324,12 +348,16 @@ int copy_inputs(struct copy *c, struct digest *out, struct buf *listing,
 		struct error *err)
 {
 	struct inputs in = {.copy = c, .listing = listing};
-	int rc;
+	int rc = 0;
 
 	hash_init(&in.all);
 	hash_init(&in.one);
 	hash_u64(&in.all, c->nmatches);
-	rc = visit_all(c, add_input, &in, err);
+	for (size_t i = 0; i < c->nmatches && !rc; i++) {
+		in.groups = (struct map)MAP_INIT;
+		rc = visit_match(c, i, add_input, &in, err);
+		map_release(&in.groups);
+	}
 	hash_release(&in.one);
 	hash_end(&in.all, out);
 	return rc;

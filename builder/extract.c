@@ -162,9 +162,13 @@ static void arrange(struct extraction *x, struct item *items, size_t n)
 			continue;
 		}
 		if (!w->n) {
-			w->headers = xcalloc(n - i, sizeof(*w->headers));
-			w->items = xcalloc(n - i, sizeof(*w->items));
-			w->done = xcalloc(n - i, sizeof(*w->done));
+			size_t room = 1;
+
+			while (i + room < n && items[i + room].layer == items[i].layer)
+				room++;
+			w->headers = xcalloc(room, sizeof(*w->headers));
+			w->items = xcalloc(room, sizeof(*w->items));
+			w->done = xcalloc(room, sizeof(*w->done));
 		}
 		items[i].offset = offset;
 		offset += items[i].size;

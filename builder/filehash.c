@@ -35,6 +35,7 @@ struct table_head {
 
 struct filehash {
 	struct store *store;
+	int64_t opened; /* before anything was read */
 	char name[32];
 	struct buf raw;           /* the table as it was read */
 	const struct record *old; /* in raw, sorted */
@@ -46,7 +47,8 @@ struct filehash {
 
 static int64_t ns(struct timespec ts)
 {
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	/* far years wrap: equal stays equal */
+	return (int64_t)((uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec);
 }
 
 static struct record key_of(const struct stat *st)
@@ -91,8 +93,11 @@ struct filehash *filehash_open(struct store *st, const struct stat *root)
 	struct filehash *f = xcalloc(1, sizeof(*f));
 	uint64_t key[2] = {root->st_dev, root->st_ino};
 	char hex[DIGEST_HEX];
+	struct timespec now;
 	struct digest d;
 
+	clock_gettime(CLOCK_REALTIME, &now);
+	f->opened = ns(now);
 	f->store = st;
 	f->raw = (struct buf)BUF_INIT;
 	digest_of(&d, key, sizeof(key));
@@ -121,10 +126,9 @@ void filehash_add(struct filehash *f, const struct stat *st, const struct digest
 {
 	struct record r = key_of(st);
 	int64_t latest = r.mtime > r.ctime ? r.mtime : r.ctime;
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (ns(now) - latest < (latest % 1000000000 ? FINE_NS : COARSE_NS))
+	/* a later change, with its mtime set back, would be taken for what was read */
+	if (latest > f->opened - (latest % 1000000000 ? FINE_NS : COARSE_NS))
 		return;
 	r.digest = *d;
 	GROW(f->fresh, f->nfresh, f->cap);

@@ -3,8 +3,9 @@
  *
  * One table for each context folder, files/KEY in the store: sorted fixed
  * records of {device, inode, size, mtime, ctime} -> SHA-256, checksummed.  A
- * file whose stat data is the same has the same content; a file that changed so
- * recently that a further change could leave its times equal is not remembered.
+ * file whose stat data is the same has the same content; a file that changed after the
+ * table was opened, or so shortly before that a further change could leave its times
+ * equal, is not remembered.
  */
 #ifndef HOD_FILEHASH_H
 #define HOD_FILEHASH_H

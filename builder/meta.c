@@ -177,8 +177,7 @@ static int parse_port_range(const char *text, unsigned *low, unsigned *high)
 	return 0;
 }
 
-static int expose_port(struct stage_state *s, const char *word, struct strv *ports,
-		       struct error *err)
+static int expose_port(const char *word, struct strv *ports, struct error *err)
 {
 	auto_free char *copy = xstrdup(word);
 	char *slash = strchr(copy, '/'), *colon;
@@ -203,14 +202,28 @@ static int expose_port(struct stage_state *s, const char *word, struct strv *por
 	if (parse_port_range(port, &low, &high) < 0)
 		return error_set(err, E_INPUT, "EXPOSE %s: no port from 0 to 65535",
 				 word);
-	for (unsigned p = low; p <= high; p++) {
-		auto_free char *text = xasprintf("%u/%s", p, proto);
-
-		strv_add(ports, text);
-		if (strv_find(&s->config.exposed_ports, text) < 0)
-			strv_add(&s->config.exposed_ports, text);
-	}
+	for (unsigned p = low; p <= high; p++)
+		strv_addf(ports, "%u/%s", p, proto);
 	return 0;
+}
+
+/* Ports are a set, written sorted: sorting finds doubles in time, of 65536 too. */
+static void add_ports(struct strv *set, const struct strv *ports)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ports->n; i++)
+		strv_add(set, ports->v[i]);
+	strv_sort(set);
+	for (size_t i = 0; i < set->n; i++) {
+		if (kept && !strcmp(set->v[kept - 1], set->v[i]))
+			free(set->v[i]);
+		else
+			set->v[kept++] = set->v[i];
+	}
+	if (set->n)
+		set->v[kept] = NULL;
+	set->n = kept;
 }
 
 /* 13.7: words are sorted before they are expanded, each may become several. */
@@ -232,9 +245,10 @@ static int apply_expose(struct stage_state *s, const struct instruction *in,
 		if (n == (size_t)-1)
 			return expansion_failed(sorted.v[i], why, err);
 		for (size_t k = 0; k < n; k++)
-			if (expose_port(s, words[k], &ports, err) < 0)
+			if (expose_port(words[k], &ports, err) < 0)
 				return -1;
 	}
+	add_ports(&s->config.exposed_ports, &ports);
 	buf_adds(by, "EXPOSE ");
 	go_list(by, &ports);
 	return 0;

@@ -44,7 +44,7 @@ static bool plain_id(const char *text, uint32_t *out)
 /* The k-th field (from 0) of a line; NULL when it has fewer. */
 static const char *field(const char *line, size_t len, unsigned k, size_t *out_len)
 {
-	const char *end = line + len;
+	const char *end = line + len, *colon;
 
 	while (k--) {
 		line = memchr(line, ':', (size_t)(end - line));
@@ -52,9 +52,8 @@ static const char *field(const char *line, size_t len, unsigned k, size_t *out_l
 			return NULL;
 		line++;
 	}
-	*out_len = strcspn(line, ":\n");
-	if (line + *out_len > end)
-		*out_len = (size_t)(end - line);
+	colon = memchr(line, ':', (size_t)(end - line));
+	*out_len = (size_t)((colon ? colon : end) - line);
 	return line;
 }
 

@@ -416,35 +416,55 @@ static int refuse_unsupported(const struct plan *p, const struct instruction *in
 	}
 }
 
-static int mark_needed(struct plan *p, size_t stage, struct error *err);
-
-static int need_from(struct plan *p, const struct from *from, struct error *err)
+static void need(struct plan *p, const struct from *from)
 {
-	return from->kind == FROM_STAGE ? mark_needed(p, from->stage, err) : 0;
+	if (from->kind == FROM_STAGE)
+		p->stages[from->stage].needed = true;
 }
 
-/* Marks a stage and what it needs.  Stages only refer backwards, so the depth is
- * bounded by their number and there are no cycles. */
-static int mark_needed(struct plan *p, size_t i, struct error *err)
+/* The instructions of a needed stage; none where a named context replaces it. */
+static const struct instruction *instructions_of(const struct plan *p, size_t stage,
+						 size_t *n)
 {
-	struct plan_stage *ps = &p->stages[i];
-	const struct dockerfile *df = p->dockerfile;
+	const struct plan_stage *ps = &p->stages[stage];
 
-	if (ps->needed)
-		return 0;
-	ps->needed = true;
-	if (need_from(p, &ps->from, err) < 0)
-		return -1;
-	for (size_t k = 0; !ps->replaced && k < ps->source->count; k++) {
-		size_t at = ps->source->first + k;
-		const struct instruction *in = &df->instructions[at];
-		if (refuse_unsupported(p, in, err) < 0)
-			return -1;
-		if (in->kw != KW_COPY || !instruction_flag(in, "from"))
-			continue;
-		if (copy_from(p, i, in, &p->copies[at], err) < 0 ||
-		    need_from(p, &p->copies[at], err) < 0)
-			return -1;
+	*n = ps->needed && !ps->replaced ? ps->source->count : 0;
+	return p->dockerfile->instructions + ps->source->first;
+}
+
+/* Marks what the target needs.  Stages only refer backwards, so one pass from the
+ * last to the first is enough. */
+static int mark_needed(struct plan *p, struct error *err)
+{
+	p->stages[p->target].needed = true;
+	for (size_t i = p->target + 1; i--;) {
+		size_t n;
+		const struct instruction *in = instructions_of(p, i, &n);
+
+		if (p->stages[i].needed)
+			need(p, &p->stages[i].from);
+		for (size_t k = 0; k < n; k++, in++) {
+			struct from *from = &p->copies[in - p->dockerfile->instructions];
+
+			if (in->kw != KW_COPY || !instruction_flag(in, "from"))
+				continue;
+			if (copy_from(p, i, in, from, err) < 0)
+				return -1;
+			need(p, from);
+		}
+	}
+	return 0;
+}
+
+static int refuse_unsupported_in(const struct plan *p, struct error *err)
+{
+	for (size_t i = 0; i < p->nstages; i++) {
+		size_t n;
+		const struct instruction *in = instructions_of(p, i, &n);
+
+		for (size_t k = 0; k < n; k++)
+			if (refuse_unsupported(p, &in[k], err) < 0)
+				return -1;
 	}
 	return 0;
 }
@@ -501,7 +521,7 @@ int plan_make(struct plan *p, const struct build_request *req, const char *file,
 		for (size_t k = 0; k < df->instructions[i].npairs; k++)
 			if (df->instructions[i].kw == KW_ARG)
 				strv_add(&p->declared, df->instructions[i].pairs[k].key);
-	return mark_needed(p, p->target, err);
+	return mark_needed(p, err) < 0 ? -1 : refuse_unsupported_in(p, err);
 }
 
 void plan_release(struct plan *p)

@@ -224,6 +224,19 @@ struct source *stage_own_layer(const struct stage_state *s, size_t i, struct err
 		source_verify(source_fd(fd), &l->desc.digest, l->desc.size, false));
 }
 
+/* A damaged layer goes from the store, so that the next build makes it again. */
+static int drop_damaged(struct stage_state *s, size_t i, struct error *err)
+{
+	const struct digest *d = &s->layers[i].desc.digest;
+	struct store *st = s->build->store;
+	auto_fd int fd = store_get(st, d, NULL, NULL);
+
+	if (fd >= 0)
+		store_drop(st, d, fd);
+	error_wrap(err, "layer %zu in %s", i + 1, store_path(st));
+	return error_hint(err, "it was removed; build again");
+}
+
 static int save_own_index(struct stage_state *s, size_t i, struct error *err)
 {
 	struct source *src = stage_own_layer(s, i, err);
@@ -233,7 +246,7 @@ static int save_own_index(struct stage_state *s, size_t i, struct error *err)
 		return -1;
 	rc = treeload_save(src, s->build->store, &s->layers[i].diff_id, err);
 	source_close(src);
-	return rc;
+	return rc < 0 && err->kind == E_CORRUPT ? drop_damaged(s, i, err) : rc;
 }
 
 /* Makes the missing ones of indexes[] (one for each layer of the stage). */
