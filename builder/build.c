@@ -102,6 +102,7 @@ static int set_time(struct build *b, const struct image *base, struct error *err
 	}
 	timestamp_text(b->time, b->time_text);
 	b->keep_mtime = b->request->timestamp == TIMESTAMP_KEEP;
+	b->bytecode = !b->keep_mtime && b->request->timestamp != TIMESTAMP_NOW;
 	return 0;
 }
 

@@ -126,8 +126,7 @@ static int add_entry(struct context *c, struct node *dir, int dirfd, const char 
 {
 	struct node_value v = {.type = type_of(st->st_mode),
 			       .attrs = {.mode = st->st_mode & 07777},
-			       .mtime = st->st_mtim.tv_sec,
-			       .mtime_nsec = (uint32_t)st->st_mtim.tv_nsec};
+			       .mtime = st->st_mtim.tv_sec};
 	auto_free char *link = NULL;
 
 	if (S_ISREG(st->st_mode)) {
@@ -147,6 +146,9 @@ static int add_entry(struct context *c, struct node *dir, int dirfd, const char 
 		v.content.kind = CONTENT_DISK;
 		v.content.disk.root = &c->root;
 		v.content.disk.path = tree_strdup(c->tree, path, strlen(path));
+		v.content.disk.mtime = st->st_mtim.tv_sec;
+		v.content.disk.mtime_nsec = (uint32_t)st->st_mtim.tv_nsec;
+		v.content.disk.timed = true;
 	}
 	if (regular(st->st_mode))
 		v.content.has_digest = filehash_find(c->hashes, st, &v.content.digest);
@@ -323,7 +325,7 @@ void context_remember(struct context *c, struct node *n, const struct digest *d)
 	    fstatat(c->fd, n->content.disk.path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	if ((uint64_t)st.st_size == n->size && st.st_mtim.tv_sec == n->mtime &&
-	    st.st_mtim.tv_nsec == n->mtime_nsec)
+	    st.st_mtim.tv_nsec == n->content.disk.mtime_nsec)
 		filehash_add(c->hashes, &st, d);
 }
 

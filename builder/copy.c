@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "builder/context.h"
+#include "builder/pyc.h"
 #include "builder/rootfs/tree.h"
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
@@ -88,8 +89,7 @@ static struct node *put_node(struct transfer *x, struct node *source, struct nod
 	auto_free struct xattrs *scratch = NULL;
 	struct node_value v = {.type = source->type,
 			       .attrs = source->attrs,
-			       .mtime = source->mtime,
-			       .mtime_nsec = source->mtime_nsec,
+			       .mtime = c->keep_mtime ? source->mtime : x->time,
 			       .size = source->size,
 			       .major = source->major,
 			       .minor = source->minor,
@@ -247,6 +247,39 @@ int copy_apply(struct copy *c, struct tree *to, int64_t time, struct error *err)
 	return rc;
 }
 
+/* What a valid .pyc of the source becomes in the destination. */
+static int restamp(struct copy *c, struct tree *to, const struct copy_pair *p,
+		   struct error *err)
+{
+	struct content content = p->target->content;
+	struct node *before, *after;
+	bool valid;
+
+	if (pyc_source(c->from, p->source, &before, err) < 0 ||
+	    pyc_source(to, p->target, &after, err) < 0)
+		return -1;
+	if (!before || !after)
+		return 0;
+	if (pyc_valid(p->target, before, &valid, err) < 0)
+		return -1;
+	if (!valid || (uint32_t)after->mtime == (uint32_t)before->mtime)
+		return 0;
+	content.restamped = true;
+	content.stamp = (uint32_t)after->mtime;
+	content.has_digest = false;
+	tree_set_content(to, p->target, &content);
+	return 0;
+}
+
+int copy_bytecode(struct copy *c, struct tree *to, struct error *err)
+{
+	for (size_t i = 0; i < c->npairs; i++)
+		if (pyc_is(c->pairs[i].source) && pyc_is(c->pairs[i].target) &&
+		    restamp(c, to, &c->pairs[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 void copy_settle(struct copy *c)
 {
 	struct map seen = MAP_INIT;
@@ -258,8 +291,10 @@ void copy_settle(struct copy *c)
 		if (map_get(&seen, (char *)&target, sizeof(struct node *)))
 			continue;
 		map_put(&seen, (char *)&target, sizeof(struct node *), target);
-		if (!source->content.has_digest && target->type == NODE_FILE &&
-		    target->content.has_digest && target->size == source->size)
+		/* what was written of a .pyc may not be what the source holds */
+		if (!pyc_is(source) && !source->content.has_digest &&
+		    target->type == NODE_FILE && target->content.has_digest &&
+		    target->size == source->size)
 			context_remember(c->context, source, &target->content.digest);
 	}
 	map_release(&seen);

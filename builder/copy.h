@@ -39,15 +39,14 @@ struct copy {
 	bool has_owner, has_mode;
 	uint32_t uid, gid;
 	uint16_t mode;   /* --chmod, octal */
-	bool keep_mtime; /* sources' times matter */
+	bool keep_mtime; /* --timestamp keep: sources' times matter */
+	bool bytecode;   /* the rule for .pyc files is on */
 	/* what was found; owned */
 	struct copy_match *matches;
 	size_t nmatches, cap_matches;
 	/* files that were set, in the order of the destination's making */
 	struct copy_pair *pairs;
 	size_t npairs, cap_pairs;
-	bool missing_digest; /* of some file of a context that matched: copy_inputs must
-				read it */
 };
 
 void copy_release(struct copy *c);
@@ -66,6 +65,9 @@ int copy_inputs(struct copy *c, struct digest *out, struct buf *listing,
 /* Puts the sources into a tree whose step has begun.  time: the mtime of what is
  * made (the layer writer may set another). */
 int copy_apply(struct copy *c, struct tree *to, int64_t time, struct error *err);
+/* Gives valid .pyc files that were set the mtime that their sources have now (pyc.h).
+ * Contents must be where they can be opened. */
+int copy_bytecode(struct copy *c, struct tree *to, struct error *err);
 /* After the layer was written: gives the context's files the digests that were computed
  * on the way. */
 void copy_settle(struct copy *c);

@@ -5,6 +5,7 @@
 #include "builder/context.h"
 #include "builder/copy.h"
 #include "builder/path.h"
+#include "builder/pyc.h"
 #include "builder/rootfs/tree.h"
 #include "parser/diag.h"
 #include "parser/pattern.h"
@@ -311,6 +312,29 @@ static uint64_t same_inode(struct inputs *in, uint64_t group)
 	return first;
 }
 
+/* A .pyc's validity; of one in a layer, whose header is not at hand, what it follows
+ * from besides the content. */
+static int hash_bytecode(struct inputs *in, struct node *n, struct error *err)
+{
+	struct node *source;
+	bool valid;
+
+	if (pyc_source(in->copy->from, n, &source, err) < 0)
+		return -1;
+	hash_u64(&in->one, source != NULL);
+	if (!source)
+		return 0;
+	if (n->content.kind == CONTENT_LAYER) {
+		hash_u64(&in->one, (uint32_t)source->mtime);
+		hash_u64(&in->one, (uint32_t)source->size);
+		return 0;
+	}
+	if (pyc_valid(n, source, &valid, err) < 0)
+		return -1;
+	hash_u64(&in->one, valid);
+	return 0;
+}
+
 static int add_input(void *ctx, struct node *n, const char *path, struct error *err)
 {
 	struct inputs *in = ctx;
@@ -332,6 +356,8 @@ static int add_input(void *ctx, struct node *n, const char *path, struct error *
 	if (in->copy->keep_mtime)
 		hash_u64(h, (uint64_t)n->mtime);
 	if (n->type == NODE_FILE && hash_content(in, n, err) < 0)
+		return error_wrap(err, "%s", path);
+	if (in->copy->bytecode && pyc_is(n) && hash_bytecode(in, n, err) < 0)
 		return error_wrap(err, "%s", path);
 	hash_peek(h, &d);
 	hash_string(&in->all, path);

@@ -74,6 +74,7 @@ static void base_key(struct stage_state *s)
 	hash_string(&h, s->config.variant);
 	hash_u64(&h, (uint64_t)b->time);
 	hash_u64(&h, b->keep_mtime);
+	hash_u64(&h, b->bytecode);
 	hash_u64(&h, s->nlayers);
 	for (size_t i = 0; i < s->nlayers; i++)
 		hash_add(&h, s->layers[i].diff_id.bytes, DIGEST_BYTES);

@@ -70,6 +70,7 @@ struct build {
 	int64_t time;     /* T */
 	char time_text[TIMESTAMP_TEXT];
 	bool keep_mtime;      /* --timestamp keep */
+	bool bytecode;        /* the rule for .pyc files is on: neither keep nor now */
 	size_t steps, cached; /* file steps */
 };
 

@@ -307,6 +307,8 @@ static int copy_files(struct copy_step *cs, struct layer *out, struct error *err
 	rc = copy_apply(&cs->copy, t, s->build->time, err);
 	if (!rc && !cs->copy.context)
 		rc = spool_contents(cs, &spool, err);
+	if (!rc && cs->copy.bytecode)
+		rc = copy_bytecode(&cs->copy, t, err);
 	if (!rc)
 		rc = write_layer(s, out, err);
 	spool_close(spool);
@@ -359,6 +361,7 @@ int step_copy(struct stage_state *s, const struct instruction *in,
 	*cached = false;
 	step_init(&cs.step, s, ui);
 	cs.copy.keep_mtime = s->build->keep_mtime;
+	cs.copy.bytecode = s->build->bytecode;
 	buf_adds(&cs.history, "COPY");
 	rc = run_copy(&cs, in, cached, err);
 	if (!rc) {

@@ -103,12 +103,10 @@ static struct source *open_disk(const struct node *n, struct error *err)
 		error_errno(err, "%s: %s", root->name, path);
 		return NULL;
 	}
-	/* Only a node of the context itself has nanoseconds: a copy of it that lies
-	 * elsewhere may have another time. */
-	bool timed = n->mtime_nsec != 0;
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != n->size ||
-	    (timed && (st.st_mtim.tv_sec != n->mtime ||
-		       st.st_mtim.tv_nsec != (long)n->mtime_nsec))) {
+	    (n->content.disk.timed &&
+	     (st.st_mtim.tv_sec != n->content.disk.mtime ||
+	      st.st_mtim.tv_nsec != (long)n->content.disk.mtime_nsec))) {
 		error_set(err, E_FAILED, "%s: %s: changed while it was read", root->name,
 			  path);
 		return NULL;
@@ -120,7 +118,45 @@ static struct source *open_disk(const struct node *n, struct error *err)
 	return &r->source;
 }
 
-struct source *content_open(const struct node *n, struct error *err)
+/* Another number in bytes 8 to 11 of what passes. */
+struct stamping {
+	struct source source;
+	struct source *inner;
+	uint64_t at;
+	uint32_t stamp;
+};
+
+static ssize_t stamping_read(struct source *s, void *buf, size_t len, struct error *err)
+{
+	struct stamping *p = (struct stamping *)s;
+	ssize_t n = source_read(p->inner, buf, len, err);
+	uint8_t *bytes = buf;
+
+	for (ssize_t i = 0; i < n && p->at + (uint64_t)i < 12; i++)
+		if (p->at + (uint64_t)i >= 8)
+			bytes[i] = (uint8_t)(p->stamp >> (8 * (p->at + (uint64_t)i - 8)));
+	p->at += n > 0 ? (uint64_t)n : 0;
+	return n;
+}
+
+static void stamping_close(struct source *s)
+{
+	source_close(((struct stamping *)s)->inner);
+	free(s);
+}
+
+static struct source *restamp(struct source *inner, uint32_t stamp)
+{
+	static const struct source_ops ops = {stamping_read, stamping_close};
+	struct stamping *p = xcalloc(1, sizeof(*p));
+
+	p->source.ops = &ops;
+	p->inner = inner;
+	p->stamp = stamp;
+	return &p->source;
+}
+
+static struct source *open_plain(const struct node *n, struct error *err)
 {
 	switch (n->content.kind) {
 	case CONTENT_NONE:
@@ -139,4 +175,11 @@ struct source *content_open(const struct node *n, struct error *err)
 	}
 	error_set(err, E_BUG, "\"%s\" lies in a layer that was not read", n->name);
 	return NULL;
+}
+
+struct source *content_open(const struct node *n, struct error *err)
+{
+	struct source *src = open_plain(n, err);
+
+	return src && n->content.restamped ? restamp(src, n->content.stamp) : src;
 }

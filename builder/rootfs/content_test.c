@@ -39,9 +39,10 @@ static struct node node_of(const char *path)
 
 	assert_int_equal(fstatat(context.fd, path, &st, 0), 0);
 	n.size = (uint64_t)st.st_size;
-	n.mtime = st.st_mtim.tv_sec;
-	n.mtime_nsec = (uint32_t)st.st_mtim.tv_nsec;
 	n.content.kind = CONTENT_DISK;
+	n.content.disk.mtime = st.st_mtim.tv_sec;
+	n.content.disk.mtime_nsec = (uint32_t)st.st_mtim.tv_nsec;
+	n.content.disk.timed = true;
 	n.content.disk.root = &context;
 	n.content.disk.path = path;
 	return n;
@@ -231,7 +232,6 @@ static void a_copy_with_another_time_is_read_too(void **state)
 	write_to("f", "12345678", 0);
 	struct node n = node_of("f");
 	n.mtime = 315532800;
-	n.mtime_nsec = 0;
 	assert_int_equal(read_all(&n, &got, &err), 0);
 	assert_string_equal(got.data, "12345678");
 }

@@ -44,8 +44,9 @@ struct attrs {
 enum content_kind {
 	CONTENT_NONE,   /* empty, or no regular file */
 	CONTENT_INLINE, /* bytes in memory */
-	CONTENT_DISK,   /* a file below a folder that is open: context, upper folder, spool */
-	CONTENT_LAYER,  /* in a layer: (diff_id, offset of its tar header) */
+	CONTENT_DISK,  /* a file below a folder that is open: context, upper folder, spool
+			*/
+	CONTENT_LAYER, /* in a layer: (diff_id, offset of its tar header) */
 };
 
 /* Where a regular file's bytes are.  A small value; pointers are borrowed from
@@ -53,13 +54,19 @@ enum content_kind {
 struct content {
 	enum content_kind kind;
 	bool has_digest;
-	struct digest digest; /* SHA-256 of the bytes, if has_digest */
+	bool restamped; /* bytes 8 to 11 are `stamp` instead, little-endian (pyc.h) */
+	uint32_t stamp;
+	struct digest digest; /* SHA-256 of the bytes as they are read, if has_digest */
 	union {
 		const void *bytes; /* CONTENT_INLINE; size is the node's */
 		struct {
 			const struct disk_root *root; /* content.h */
-			const char *path;             /* relative to it; offset for a spool file */
+			const char *path; /* relative to it; offset for a spool file */
 			uint64_t offset;
+			/* A context file is read only while it still has this mtime. */
+			int64_t mtime;
+			uint32_t mtime_nsec;
+			bool timed;
 		} disk;
 		struct {
 			const struct digest *diff_id;

@@ -39,8 +39,7 @@ struct node {
 	uint32_t name_len;
 	enum node_type type; /* NODE_WHITEOUT: removed in `step` */
 	struct attrs attrs;
-	int64_t mtime;       /* seconds */
-	uint32_t mtime_nsec; /* context files only; else 0 */
+	int64_t mtime; /* seconds */
 	uint64_t size;
 	uint32_t major, minor;
 	const char *link; /* symlink target */
@@ -116,7 +115,6 @@ struct node_value {
 	enum node_type type;
 	struct attrs attrs;
 	int64_t mtime;
-	uint32_t mtime_nsec;
 	uint64_t size;
 	uint32_t major, minor;
 	const char *link;

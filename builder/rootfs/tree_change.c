@@ -45,7 +45,6 @@ void tree_fill_values(struct tree *t, struct node *n, const struct node_value *v
 	n->attrs = v->attrs;
 	n->attrs.xattrs = tree_xattrs(t, v->attrs.xattrs);
 	n->mtime = v->mtime;
-	n->mtime_nsec = v->mtime_nsec;
 	n->size = v->size;
 	n->major = v->major;
 	n->minor = v->minor;
@@ -124,7 +123,6 @@ void tree_set_attrs(struct tree *t, struct node *n, const struct attrs *a, int64
 	n->attrs = *a;
 	n->attrs.xattrs = tree_xattrs(t, a->xattrs);
 	n->mtime = mtime;
-	n->mtime_nsec = 0;
 }
 
 void tree_remove(struct tree *t, struct node *n)

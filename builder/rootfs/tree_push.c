@@ -49,7 +49,6 @@ static void set_values(struct tree *t, struct node *n, uint32_t layer, uint32_t 
 
 	n->step = 0;
 	branch_of(n)->below = NULL;
-	n->mtime_nsec = 0;
 	const struct node *from = in->foreign_link ? foreign_target(l, record) : NULL;
 	if (from) {
 		n->type = from->type;
