@@ -42,6 +42,20 @@ void build_result_release(struct build_result *r)
 	memset(r, 0, sizeof(*r));
 }
 
+/* A context may be anybody's: a link in it does not lead out, where its target would be
+ * quoted in messages. */
+static int read_in_context(const char *context, const char *name, struct buf *text,
+			   struct error *err)
+{
+	auto_fd int dir = open(context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = -1;
+
+	if (dir < 0)
+		return error_errno(err, "cannot open context %s", context);
+	fd = file_open_in(dir, name, O_RDONLY | O_NONBLOCK, err);
+	return fd < 0 ? -1 : file_read_fd(fd, DOCKERFILE_MAX, text, err);
+}
+
 /* Reads the Dockerfile: -f, else Dockerfile or dockerfile in the context (15.1). *name is
  * what messages call it; yours to free. */
 static int read_dockerfile(const struct build_request *req, char **name, struct buf *text,
@@ -61,7 +75,9 @@ static int read_dockerfile(const struct build_request *req, char **name, struct 
 					: xasprintf("%s%s%s", req->context,
                                            n && req->context[n - 1] == '/' ? "" : "/",
 						    names[i]);
-		if (!file_read(AT_FDCWD, *name, DOCKERFILE_MAX, text, &why))
+		if (!(req->dockerfile
+			      ? file_read(AT_FDCWD, *name, DOCKERFILE_MAX, text, &why)
+			      : read_in_context(req->context, names[i], text, &why)))
 			return 0;
 		if (why.kind == E_MISSING && i + 1 < tries)
 			continue;
@@ -241,37 +257,18 @@ static void warn_unused_args(const struct build *b)
 	}
 }
 
-/* --label goes over the Dockerfile's (11.4); --platform over the base's (7.8). */
-static int finish_config(struct build *b, struct stage_state *s, struct error *err)
+/* --label goes over the Dockerfile's (11.4), --platform over the base's (7.8). */
+static void finish_config(struct build *b, struct stage_state *s)
 {
 	for (size_t i = 0; i < b->request->labels.n; i++) {
 		auto_free char *pair = xstrdup(b->request->labels.v[i]);
 		char *eq = strchr(pair, '=');
 
-		if (eq)
-			*eq = '\0';
-		if (!*pair)
-			return error_set(err, E_USAGE, "--label %s: a label needs a name",
-					 b->request->labels.v[i]);
-		strv_set(&s->config.labels, pair, eq ? eq + 1 : "");
-	}
-	return 0;
-}
-
-static int add_annotations(const struct build *b, struct manifest *m, struct error *err)
-{
-	for (size_t i = 0; i < b->request->annotations.n; i++) {
-		auto_free char *pair = xstrdup(b->request->annotations.v[i]);
-		char *eq = strchr(pair, '=');
-
-		if (!eq || eq == pair)
-			return error_set(err, E_USAGE,
-					 "--annotation %s: KEY=VALUE is needed",
-					 b->request->annotations.v[i]);
 		*eq = '\0';
-		strv_set(&m->annotations, pair, eq + 1);
+		strv_set(&s->config.labels, pair, eq + 1);
 	}
-	return 0;
+	if (b->request->platform_explicit)
+		stage_set_platform(s, &b->request->platform);
 }
 
 /* Registry images whose layers are in the target: where missing blobs can be had. */
@@ -299,8 +296,9 @@ static int commit_image(struct build *b, struct build_result *out, struct error 
 	auto_buf struct buf config = BUF_INIT, manifest = BUF_INIT;
 	struct manifest *m = &out->parsed;
 
-	if (finish_config(b, s, err) < 0 || add_annotations(b, m, err) < 0 ||
-	    keep_layout_layers(b, s, err) < 0)
+	finish_config(b, s);
+	strv_copy(&m->annotations, &b->request->annotations);
+	if (keep_layout_layers(b, s, err) < 0)
 		return -1;
 	image_config_write(&s->config, &config);
 	if (store_put_bytes(b->store, config.data, config.len, &out->config, err) < 0)

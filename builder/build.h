@@ -30,8 +30,8 @@ struct build_request {
 	const char *target;     /* --target, or NULL */
 	struct platform platform; /* --platform or this host's */
 	bool platform_explicit;
-	struct strv labels;         /* "K=V" */
-	struct strv annotations;    /* "K=V" */
+	struct strv labels;         /* "K=V", checked */
+	struct strv annotations;    /* "K=V", checked, each key once */
 	struct strv build_contexts; /* "NAME=oci-layout://DIR[:TAG]" */
 	bool no_cache, pull;
 	enum timestamp_mode timestamp;

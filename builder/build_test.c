@@ -566,7 +566,7 @@ static void labels_and_annotations_go_where_they_belong(void **state)
 	dockerfile("FROM scratch\nLABEL a=1 b=2\n");
 	begin_run(&b, "ctx");
 	strv_add(&b.req.labels, "b=over");
-	strv_add(&b.req.labels, "c");
+	strv_add(&b.req.labels, "c=");
 	strv_add(&b.req.labels, "d=x=y");
 	strv_add(&b.req.annotations, "z=1");
 	must_run(&b);

@@ -32,6 +32,16 @@ static void save(struct store *st, const char *path, const struct buf *text)
 		log_debug("step cache: %s", err.msg);
 }
 
+/* save, unless the file says so already. */
+static void save_new(struct store *st, const char *path, const struct buf *text)
+{
+	auto_buf struct buf old = BUF_INIT;
+
+	if (file_read(store_dirfd(st), path, LISTING_READ_MAX, &old, NULL) < 0 ||
+	    old.len != text->len || memcmp(old.data, text->data, old.len))
+		save(st, path, text);
+}
+
 void cache_key(const struct digest *prefix, const struct digest *inputs,
 	       struct digest *key)
 {
@@ -151,7 +161,7 @@ void cache_set_inputs(struct store *st, const struct digest *prefix,
 	auto_free char *path = step_path(prefix, ".inputs");
 	static const struct buf none = BUF_INIT;
 
-	save(st, path, listing->len <= LISTING_MAX ? listing : &none);
+	save_new(st, path, listing->len <= LISTING_MAX ? listing : &none);
 }
 
 /* The next "HEX PATH" line; *next is set behind it.  Length without the newline. */
@@ -229,18 +239,23 @@ static char *why_missed(struct store *st, const struct cache_place *place,
 	return first_difference(old.data, listing->data);
 }
 
+void cache_set_place(struct store *st, const struct cache_place *place)
+{
+	auto_free char *path = step_path(&place->id, ".place");
+	auto_buf struct buf now = BUF_INIT;
+	char parent[DIGEST_HEX];
+
+	buf_addf(&now, "%s\n%s", digest_hex(&place->parent, parent), place->text);
+	save_new(st, path, &now);
+}
+
 char *cache_explain(struct store *st, const struct cache_place *place,
 		    const struct digest *prefix, const struct buf *listing)
 {
 	auto_free char *path = step_path(&place->id, ".place");
-	auto_buf struct buf last = BUF_INIT, now = BUF_INIT;
-	char parent[DIGEST_HEX], *why;
+	auto_buf struct buf last = BUF_INIT;
 
 	if (file_read(store_dirfd(st), path, LISTING_READ_MAX, &last, NULL) < 0)
 		buf_reset(&last);
-	why = why_missed(st, place, last.data, prefix, listing);
-	buf_addf(&now, "%s\n%s", digest_hex(&place->parent, parent), place->text);
-	if (now.len != last.len || memcmp(now.data, last.data, now.len))
-		save(st, path, &now);
-	return why;
+	return why_missed(st, place, last.data, prefix, listing);
 }

@@ -40,6 +40,7 @@ void cache_record(struct store *st, const struct digest *key,
 
 /* What a prefix read last (copy_inputs' listing); false when it was never met. */
 bool cache_inputs(struct store *st, const struct digest *prefix, struct buf *listing);
+/* Both write only what is new. */
 void cache_set_inputs(struct store *st, const struct digest *prefix,
 		      const struct buf *listing);
 
@@ -50,8 +51,9 @@ struct cache_place {
 	const char *text;     /* the instruction as it acts, one line */
 	bool first;           /* the first file step on its base */
 };
+void cache_set_place(struct store *st, const struct cache_place *place);
 /* Why the step was not found, for people; yours to free.  listing: what it reads
- * now, NULL when that was not needed to know.  Then remembers the place. */
+ * now, NULL when that was not needed to know. */
 char *cache_explain(struct store *st, const struct cache_place *place,
 		    const struct digest *prefix, const struct buf *listing);
 

@@ -164,7 +164,9 @@ static char *explain(const char *id, const char *parent, const char *text, bool 
 
 	if (listing)
 		buf_adds(&now, listing);
-	return cache_explain(store, &place, &p, listing ? &now : NULL);
+	char *why = cache_explain(store, &place, &p, listing ? &now : NULL);
+	cache_set_place(store, &place);
+	return why;
 }
 
 static void explained(const char *want, const char *id, const char *parent,

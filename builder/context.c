@@ -33,13 +33,28 @@ struct context {
 	struct map inodes;     /* (dev, ino) of files with several names -> group */
 };
 
-/* 1: read into out, 0: there is none. */
-static int read_ignore_file(int dirfd, const char *path, struct buf *out,
-			    struct error *err)
+/* The context's .dockerignore; a link does not lead out of the context.  1: read into
+ * out, 0: there is none. */
+static int read_common(int dirfd, struct buf *out, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	auto_fd int fd =
+		file_open_in(dirfd, ".dockerignore", O_RDONLY | O_NONBLOCK, &why);
+
+	if (fd >= 0)
+		return file_read_fd(fd, IGNORE_MAX, out, err) < 0 ? -1 : 1;
+	if (why.kind == E_MISSING)
+		return 0;
+	*err = why;
+	return -1;
+}
+
+/* The one that belongs to the Dockerfile, which the caller named. */
+static int read_own(const char *path, struct buf *out, struct error *err)
 {
 	struct error why = ERROR_INIT;
 
-	if (!file_read(dirfd, path, IGNORE_MAX, out, &why))
+	if (!file_read(AT_FDCWD, path, IGNORE_MAX, out, &why))
 		return 1;
 	if (why.kind == E_MISSING)
 		return 0;
@@ -55,11 +70,11 @@ static int load_ignore(struct context *c, const char *dir, const char *dockerfil
 	auto_buf struct buf text = BUF_INIT;
 	const char *name = own, *why = NULL;
 	unsigned line = 0;
-	int rc = read_ignore_file(AT_FDCWD, own, &text, err);
+	int rc = read_own(own, &text, err);
 
 	if (!rc) {
 		name = common;
-		rc = read_ignore_file(c->fd, ".dockerignore", &text, err);
+		rc = read_common(c->fd, &text, err);
 	}
 	if (rc <= 0)
 		return rc;
@@ -306,11 +321,6 @@ void context_close(struct context *c)
 struct tree *context_tree(struct context *c)
 {
 	return c->tree;
-}
-
-int context_fd(const struct context *c)
-{
-	return c->fd;
 }
 
 void context_remember(struct context *c, struct node *n, const struct digest *d)

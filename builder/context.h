@@ -26,8 +26,6 @@ struct context *context_open(const char *dir, const char *dockerfile, struct sto
 			     struct error *err);
 void context_close(struct context *c); /* NULL is fine; saves the digests */
 struct tree *context_tree(struct context *c);
-/* The folder's descriptor, which stays c's. */
-int context_fd(const struct context *c);
 
 /* Reads and hashes the file if need be: n->content.has_digest afterwards. */
 int context_digest(struct context *c, struct node *n, struct error *err);

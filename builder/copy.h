@@ -35,6 +35,7 @@ struct copy {
 	struct tree *from;
 	struct context *context; /* of which `from` is the view; NULL: a stage's tree */
 	struct strv sources;     /* expanded; owned */
+	const char *text;        /* the instruction, for messages */
 	const char *dest;        /* absolute, a final slash says that it is a folder */
 	bool has_owner, has_mode;
 	uint32_t uid, gid;

@@ -65,7 +65,9 @@ static int missing(struct copy *c, const char *source, const char *path, struct 
 	auto_free char *none = NULL;
 
 	error_set(err, E_INPUT, "not found in %s", where(c));
-	if (c->sources.n > 1)
+	/* the message begins with the instruction: a name that stands there alone is
+	 * clear */
+	if (c->sources.n > 1 || !c->text || !strstr(c->text, source))
 		error_wrap(err, "%s", source);
 	if (c->context && context_ignores(c->context, path))
 		return error_hint(err,

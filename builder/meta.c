@@ -115,11 +115,9 @@ static int apply_pairs(struct stage_state *s, const struct instruction *in,
 		if (!value)
 			return -1;
 		if (!*key)
-			return error_set(err, E_INPUT, "%s: a name is empty",
-					 keyword_name(in->kw));
+			return error_set(err, E_INPUT, "a name is empty");
 		if (strchr(key, '='))
-			return error_set(err, E_INPUT, "%s: '=' in the name %s",
-					 keyword_name(in->kw), key);
+			return error_set(err, E_INPUT, "'=' in the name %s", key);
 		strv_addf(&done, "%s=%s", key, value);
 		buf_addf(by, " %s=%s", key, value);
 	}
@@ -146,7 +144,7 @@ static int apply_arg(struct stage_state *s, const struct instruction *in, struct
 		if (!value && arg->has_value) {
 			value = meta_expand(s, in, arg->value, err);
 			if (!value)
-				return error_wrap(err, "ARG %s", arg->key);
+				return error_wrap(err, "%s", arg->key);
 		}
 		if (!value && !arg->has_value)
 			value = strv_get(&s->build->plan.globals, arg->key);
@@ -197,11 +195,10 @@ static int expose_port(const char *word, struct strv *ports, struct error *err)
 		port = colon + 1;
 	}
 	if (strcmp(proto, "tcp") && strcmp(proto, "udp") && strcmp(proto, "sctp"))
-		return error_set(err, E_INPUT,
-				 "EXPOSE %s: the protocol is tcp, udp or sctp", word);
-	if (parse_port_range(port, &low, &high) < 0)
-		return error_set(err, E_INPUT, "EXPOSE %s: no port from 0 to 65535",
+		return error_set(err, E_INPUT, "%s: the protocol is tcp, udp or sctp",
 				 word);
+	if (parse_port_range(port, &low, &high) < 0)
+		return error_set(err, E_INPUT, "%s: no port from 0 to 65535", word);
 	for (unsigned p = low; p <= high; p++)
 		strv_addf(ports, "%u/%s", p, proto);
 	return 0;
@@ -339,13 +336,12 @@ static int apply_word(struct stage_state *s, const struct instruction *in, struc
 	}
 	word = meta_expand(s, in, word, err);
 	if (!word)
-		return error_wrap(err, "%s", keyword_name(in->kw));
+		return -1;
 	if (in->kw == KW_USER) {
 		replace(&s->config.user, word);
 	} else {
 		if (!known_signal(word))
-			return error_set(err, E_INPUT, "STOPSIGNAL %s: no such signal",
-					 word);
+			return error_set(err, E_INPUT, "%s: no such signal", word);
 		replace(&s->config.stop_signal, word);
 	}
 	buf_addf(by, "%s %s", keyword_name(in->kw), word);
@@ -361,9 +357,9 @@ static int apply_volume(struct stage_state *s, const struct instruction *in,
 		const char *path = meta_expand(s, in, in->args[i].text, err);
 
 		if (!path)
-			return error_wrap(err, "VOLUME");
+			return -1;
 		if (!*path)
-			return error_set(err, E_INPUT, "VOLUME: a path is empty");
+			return error_set(err, E_INPUT, "a path is empty");
 		strv_add(&added, path);
 		if (strv_find(&s->config.volumes, path) < 0)
 			strv_add(&s->config.volumes, path);

@@ -362,12 +362,13 @@ static int copy_from(struct plan *p, size_t stage, const struct instruction *in,
 	return image_from(p, from, value, in->line, "COPY --from", err);
 }
 
-/* A symbolic or otherwise unusable --chmod. */
-static bool octal_mode(const char *text)
+bool plan_octal_mode(const char *text, uint16_t *mode)
 {
 	size_t n = strspn(text, "01234567");
+	unsigned long value = n && n <= 5 && !text[n] ? strtoul(text, NULL, 8) : 010000;
 
-	return n && !text[n] && n <= 5 && strtoul(text, NULL, 8) <= 07777;
+	*mode = (uint16_t)value;
+	return value <= 07777;
 }
 
 static int refuse_copy_flags(const struct plan *p, const struct instruction *in,
@@ -375,6 +376,7 @@ static int refuse_copy_flags(const struct plan *p, const struct instruction *in,
 {
 	static const char *const missing[] = {"link", "parents", "exclude"};
 	const struct flag *chmod = instruction_flag(in, "chmod");
+	uint16_t mode;
 
 	for (size_t i = 0; i < sizeof(missing) / sizeof(*missing); i++) {
 		const struct flag *f = instruction_flag(in, missing[i]);
@@ -384,7 +386,7 @@ static int refuse_copy_flags(const struct plan *p, const struct instruction *in,
 				      missing[i]);
 	}
 	if (chmod && chmod->value && !strchr(chmod->value, '$') &&
-	    !octal_mode(chmod->value)) {
+	    !plan_octal_mode(chmod->value, &mode)) {
 		refuse(err, p, in->line,
 		       "COPY --chmod=%s: only octal modes are supported yet",
 		       chmod->value);

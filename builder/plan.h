@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "parser/dockerfile.h"
 #include "registry/base/buf.h"
@@ -72,6 +73,8 @@ const struct from *plan_copy_from(const struct plan *p, const struct instruction
 /* "[name 2/5]"-like label's name part: the stage's name or "stage-N". */
 char *plan_stage_name(const struct plan *p, size_t stage); /* yours to free */
 
+/* An octal --chmod, 0 to 07777; false for anything else. */
+bool plan_octal_mode(const char *text, uint16_t *mode);
 /* The value given by --build-arg (with the environment's for a bare name); NULL: none. */
 const char *plan_build_arg(const struct build_request *req, const char *name);
 /* An expression that is evaluated over a "K=V" list. */

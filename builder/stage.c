@@ -112,8 +112,20 @@ static int inherit(struct stage_state *s, struct image *image, struct error *err
 		return error_hint(err, "the first one is: %s", c->on_build.v[0]);
 	}
 	s->family = image->manifest.family;
-	for (size_t i = 0; i < image->manifest.nlayers; i++)
-		add_layer(s, &image->manifest.layers[i], &c->diff_ids[i], image, i);
+	for (size_t i = 0; i < image->manifest.nlayers; i++) {
+		const struct descriptor *d = &image->manifest.layers[i];
+		const char *type = layer_type_in(s->family, d->media_type);
+
+		if (!type)
+			return error_set(
+				err, E_INPUT,
+				"layer %zu of the base is of type %s, which has no place "
+				"in the base's own kind of manifest",
+				i + 1, d->media_type);
+		add_layer(s, d, &c->diff_ids[i], image, i);
+		free(s->layers[i].desc.media_type);
+		s->layers[i].desc.media_type = xstrdup(type);
+	}
 	if (c->working_dir && c->working_dir[0] != '/') {
 		char *absolute = xasprintf("/%s", c->working_dir);
 
@@ -123,8 +135,14 @@ static int inherit(struct stage_state *s, struct image *image, struct error *err
 	return 0;
 }
 
-static void set_platform(struct image_config *c, const struct platform *p)
+void stage_set_platform(struct stage_state *s, const struct platform *p)
 {
+	struct image_config *c = &s->config;
+
+	/* the same machine: what the base says of its variant is more exact */
+	if (c->os && c->architecture && !strcmp(c->os, p->os) &&
+	    !strcmp(c->architecture, p->arch) && !p->variant)
+		return;
 	free(c->os);
 	free(c->architecture);
 	free(c->variant);
@@ -145,7 +163,7 @@ struct stage_state *stage_from_image(struct build *b, const char *name,
 		return NULL;
 	}
 	if (!image) {
-		set_platform(&s->config, platform);
+		stage_set_platform(s, platform);
 		s->config.working_dir = xstrdup("/");
 	}
 	if (!strv_get(&s->config.env, "PATH"))
@@ -205,9 +223,13 @@ static int fetch_indexes(struct build *b, struct image *image, const bool *need,
 		image_fetch_layers(image, b->store, b->client, need, read_index, &f, err);
 
 	for (size_t i = 0; i < n; i++) {
+		const struct digest *diff_id = &image->config.diff_ids[i];
+
 		if (!rc && f.builders[i])
-			rc = treeload_save_index(f.builders[i], b->store,
-						 &image->config.diff_ids[i], err);
+			rc = treeload_save_index(f.builders[i], b->store, diff_id, err);
+		if (!rc && f.builders[i])
+			rc = treeload_prove(b->store, diff_id,
+					    &image->manifest.layers[i].digest, err);
 		index_builder_free(f.builders[i]);
 	}
 	free(f.builders);
@@ -241,12 +263,21 @@ static int drop_damaged(struct stage_state *s, size_t i, struct error *err)
 static int save_own_index(struct stage_state *s, size_t i, struct error *err)
 {
 	struct source *src = stage_own_layer(s, i, err);
+	struct index_builder *b;
+	struct digest tar;
 	int rc;
 
 	if (!src)
 		return -1;
-	rc = treeload_save(src, s->build->store, &s->layers[i].diff_id, err);
+	b = index_builder_new();
+	src = source_hash(src, &tar);
+	rc = treeload_read(src, b, err);
 	source_close(src);
+	if (!rc && !digest_equal(&tar, &s->layers[i].diff_id))
+		rc = error_set(err, E_CORRUPT, "its content is not what was recorded");
+	if (!rc)
+		rc = treeload_save_index(b, s->build->store, &s->layers[i].diff_id, err);
+	index_builder_free(b);
 	return rc < 0 && err->kind == E_CORRUPT ? drop_damaged(s, i, err) : rc;
 }
 
@@ -287,8 +318,12 @@ static int push_indexes(struct stage_state *s, struct index **indexes, struct er
 	bool complete = true;
 
 	for (size_t i = 0; i < s->nlayers; i++) {
-		indexes[i] =
-			treeload_open(s->build->store, &s->layers[i].diff_id, &missing);
+		const struct stage_layer *l = &s->layers[i];
+
+		if (!l->base ||
+		    treeload_proven(s->build->store, &l->diff_id, &l->desc.digest))
+			indexes[i] =
+				treeload_open(s->build->store, &l->diff_id, &missing);
 		complete &= indexes[i] != NULL;
 	}
 	if (!complete && load_missing(s, indexes, err) < 0)

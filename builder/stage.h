@@ -80,6 +80,8 @@ struct stage_state *stage_from_image(struct build *b, const char *name,
 				     struct error *err);
 struct stage_state *stage_from_stage(struct build *b, const char *name,
 				     const struct stage_state *base);
+/* Says what the image is for, over what its base says. */
+void stage_set_platform(struct stage_state *s, const struct platform *p);
 void stage_free(struct stage_state *s); /* NULL is fine */
 
 /* The stage's tree as it is now; borrowed.  NULL and err. */

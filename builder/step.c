@@ -25,6 +25,7 @@ struct step {
 	struct progress_step *ui;
 	struct buf text; /* the instruction as it acts */
 	struct digest prefix, key;
+	struct cache_place place;
 	struct buf listing; /* of what it reads */
 	bool listed;
 };
@@ -42,6 +43,22 @@ static void step_release(struct step *st)
 	buf_release(&st->listing);
 }
 
+/* Where in the Dockerfile the step stands. */
+static void step_place(struct step *st)
+{
+	struct stage_state *s = st->stage;
+	struct hash h;
+
+	st->place = (struct cache_place){
+		.parent = s->key, .text = st->text.data, .first = s->file_steps == 1};
+	hash_init(&h);
+	hash_string(&h, "place");
+	hash_string(&h, s->build->context_id);
+	hash_string(&h, s->name);
+	hash_u64(&h, s->file_steps);
+	hash_end(&h, &st->place.id);
+}
+
 /* The prefix follows from the key before, the text, and the destination, which
  * the text alone would not tell from a source. */
 static void step_prefix(struct step *st, const char *dest)
@@ -53,26 +70,27 @@ static void step_prefix(struct step *st, const char *dest)
 	hash_field(&h, st->text.data, st->text.len);
 	hash_string(&h, dest);
 	hash_end(&h, &st->prefix);
+	step_place(st);
 }
 
 static void explain(struct step *st)
 {
-	struct stage_state *s = st->stage;
-	struct cache_place place = {
-		.parent = s->key, .text = st->text.data, .first = s->file_steps == 1};
-	auto_free char *why = NULL;
-	struct hash h;
+	const struct build *b = st->stage->build;
+	auto_free char *why = cache_explain(b->store, &st->place, &st->prefix,
+					    st->listed ? &st->listing : NULL);
 
-	hash_init(&h);
-	hash_string(&h, "place");
-	hash_string(&h, s->build->context_id);
-	hash_string(&h, s->name);
-	hash_u64(&h, s->file_steps);
-	hash_end(&h, &place.id);
-	why = cache_explain(s->build->store, &place, &st->prefix,
-			    st->listed ? &st->listing : NULL);
 	progress_note(st->ui, "not cached: %s",
-		      s->build->request->no_cache ? "--no-cache" : why);
+		      b->request->no_cache ? "--no-cache" : why);
+}
+
+/* What the next build's explanation compares with, whether this one hit or missed. */
+static void remember(struct step *st)
+{
+	struct store *store = st->stage->build->store;
+
+	cache_set_place(store, &st->place);
+	if (st->listed)
+		cache_set_inputs(store, &st->prefix, &st->listing);
 }
 
 static int add_layer(struct stage_state *s, const struct digest *digest, uint64_t size,
@@ -96,6 +114,7 @@ static int use_cached(struct step *st, bool *empty, struct error *err)
 	if (s->build->request->no_cache || !cache_find(s->build->store, &st->key, &r))
 		return 0;
 	*empty = r.empty;
+	remember(st);
 	s->key = st->key;
 	s->build->cached++;
 	if (r.empty)
@@ -127,8 +146,7 @@ static void record(struct step *st, const struct layer *layer)
 		r.size = layer->size;
 	}
 	cache_record(s->build->store, &st->key, &r);
-	if (st->listed)
-		cache_set_inputs(s->build->store, &st->prefix, &st->listing);
+	remember(st);
 	s->key = st->key;
 }
 
@@ -181,8 +199,6 @@ static int copy_flags(struct copy_step *cs, const struct instruction *in,
 	const struct flag *chown = instruction_flag(in, "chown");
 	const struct flag *chmod = instruction_flag(in, "chmod");
 	const char *text;
-	char *end;
-	unsigned long mode;
 
 	if (chown) {
 		text = meta_expand(s, in, chown->value ? chown->value : "", err);
@@ -200,14 +216,12 @@ static int copy_flags(struct copy_step *cs, const struct instruction *in,
 	text = meta_expand(s, in, chmod->value ? chmod->value : "", err);
 	if (!text)
 		return -1;
-	mode = strtoul(text, &end, 8);
-	if (!*text || *end || mode > 07777 || strlen(text) > 5) {
+	if (!plan_octal_mode(text, &cs->copy.mode)) {
 		error_set(err, E_INPUT, "--chmod=%s: only octal modes are supported yet",
 			  text);
 		return error_hint(err, "for example --chmod=755");
 	}
 	cs->copy.has_mode = true;
-	cs->copy.mode = (uint16_t)mode;
 	buf_addf(&cs->history, " --chmod=%s", text);
 	return 0;
 }
@@ -360,6 +374,7 @@ int step_copy(struct stage_state *s, const struct instruction *in,
 
 	*cached = false;
 	step_init(&cs.step, s, ui);
+	cs.copy.text = in->source;
 	cs.copy.keep_mtime = s->build->keep_mtime;
 	cs.copy.bytecode = s->build->bytecode;
 	buf_adds(&cs.history, "COPY");
@@ -440,7 +455,7 @@ int step_workdir(struct stage_state *s, const struct instruction *in,
 
 	*cached = false;
 	if (!text)
-		return error_wrap(err, "WORKDIR");
+		return -1;
 	path = path_join(s->config.working_dir, text);
 	if (strcmp(path, "/")) {
 		struct step st;

@@ -260,8 +260,9 @@ static int parse_all(struct image_config *c, const cJSON *doc, struct error *err
 {
 	if (!cJSON_IsObject(doc))
 		return error_set(err, E_CORRUPT, "is no JSON object");
-	if (get_text(doc, "created", &c->created, err) < 0 ||
-	    get_text(doc, "author", &c->author, err) < 0 ||
+	/* unreadable is as good as absent: it is a date at most */
+	(void)get_text(doc, "created", &c->created, NULL);
+	if (get_text(doc, "author", &c->author, err) < 0 ||
 	    get_text(doc, "architecture", &c->architecture, err) < 0 ||
 	    get_text(doc, "os", &c->os, err) < 0 ||
 	    get_text(doc, "os.version", &c->os_version, err) < 0 ||

@@ -102,6 +102,20 @@ bool layer_type_foreign(const char *t)
 	       (!strncmp(t, oci, strlen(oci)) || !strncmp(t, docker, strlen(docker)));
 }
 
+const char *layer_type_in(enum family f, const char *t)
+{
+	static const char *const pairs[][2] = {
+		[FAMILY_OCI] = {MT_OCI_LAYER, MT_OCI_LAYER_GZIP},
+		[FAMILY_DOCKER] = {MT_DOCKER_LAYER, MT_DOCKER_LAYER_GZIP},
+	};
+
+	if (is(t, MT_OCI_LAYER) || is(t, MT_DOCKER_LAYER))
+		return pairs[f][0];
+	if (is(t, MT_OCI_LAYER_GZIP) || is(t, MT_DOCKER_LAYER_GZIP))
+		return pairs[f][1];
+	return f == FAMILY_OCI && is(t, MT_OCI_LAYER_ZSTD) ? MT_OCI_LAYER_ZSTD : NULL;
+}
+
 const char *family_layer_type(enum family f)
 {
 	return f == FAMILY_DOCKER ? MT_DOCKER_LAYER_GZIP : MT_OCI_LAYER_GZIP;

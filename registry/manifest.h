@@ -87,6 +87,9 @@ void manifest_write(const struct manifest *m, struct buf *out);
 int index_pick(const char *raw, size_t len, const struct platform *want,
 	       struct descriptor *out, bool *nested, struct error *err);
 
+/* The type that says the same in a family: a manifest mixes none (design 8).  NULL when
+ * the family has no such type. */
+const char *layer_type_in(enum family f, const char *media_type);
 /* Media types by family: layer type for gzip, config, manifest. */
 const char *family_layer_type(enum family f);
 const char *family_config_type(enum family f);

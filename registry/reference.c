@@ -351,3 +351,44 @@ bool reference_is_loopback(const struct reference *r)
 	return (len == 9 && strncasecmp(r->host, "localhost", 9) == 0) ||
 	       is_127(r->host, len);
 }
+
+/* Skips the text at *p; false when something else stands there. */
+static bool skip(const char **p, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (strncmp(*p, text, n) != 0)
+		return false;
+	*p += n;
+	return true;
+}
+
+bool reference_is_ecr(const struct reference *r)
+{
+	static const char *const suffixes[] = {".amazonaws.com",
+					       ".amazonaws.com.cn",
+					       ".amazonaws.eu",
+					       ".on.aws",
+					       ".on.amazonwebservices.com.cn",
+					       ".c2s.ic.gov",
+					       ".sc2s.sgov.gov",
+					       ".cloud.adc-e.uk",
+					       ".csp.hci.ic.gov"};
+	const char *p = r->host;
+	size_t region;
+
+	if (strspn(p, "0123456789") != 12)
+		return false;
+	p += 12;
+	if (!skip(&p, ".dkr.ecr") && !skip(&p, ".dkr-ecr"))
+		return false;
+	(void)skip(&p, "-fips");
+	region = *p == '.' ? strspn(p + 1, "abcdefghijklmnopqrstuvwxyz0123456789-") : 0;
+	if (region == 0)
+		return false;
+	p += 1 + region;
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++)
+		if (strcmp(p, suffixes[i]) == 0)
+			return true;
+	return false;
+}

@@ -121,6 +121,24 @@ static struct store *store_new(const char *path, bool root)
 	return st;
 }
 
+/* What lies in a root is believed without reading it again, so nobody else may write
+ * there.  root may use anybody's: a folder mounted into a container often is. */
+static int check_owner(struct store *st, struct error *err)
+{
+	struct stat s;
+
+	if (fstat(st->dirfd, &s) < 0)
+		return error_errno(err, "cannot stat it");
+	if (!(s.st_mode & S_IWOTH) && (!geteuid() || s.st_uid == geteuid() || !s.st_uid))
+		return 0;
+	if (s.st_mode & S_IWOTH)
+		error_set(err, E_AUTH, "everybody may write there");
+	else
+		error_set(err, E_AUTH, "it belongs to another user (%u)",
+			  (unsigned)s.st_uid);
+	return error_hint(err, "use a folder of your own: --root DIR or HOD_ROOT");
+}
+
 static int open_root(struct store *st, struct error *err)
 {
 	static const char *const folders[] = {"trees", "steps", "files"};
@@ -128,7 +146,8 @@ static int open_root(struct store *st, struct error *err)
 	if (make_private(st->path, err) < 0)
 		return -1;
 	st->dirfd = open_folder(st->path, err);
-	if (st->dirfd < 0 || check_format(st, err) < 0 || !store_writable_(st, err))
+	if (st->dirfd < 0 || check_owner(st, err) < 0 || check_format(st, err) < 0 ||
+	    !store_writable_(st, err))
 		return -1;
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
 		if (file_mkdirs(st->dirfd, folders[i], err) < 0)
@@ -332,7 +351,13 @@ void store_drop(struct store *st, const struct digest *d, int fd)
 	    fstatat(blobs, hex, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    read.st_dev != named.st_dev || read.st_ino != named.st_ino)
 		return;
-	unlinkat(blobs, hex, 0);
+	if (!unlinkat(blobs, hex, 0))
+		atomic_fetch_add(&st->dropped, 1);
+}
+
+unsigned store_dropped(const struct store *st)
+{
+	return atomic_load(&st->dropped);
 }
 
 /* Hashes a file from its start, whatever its offset is. */

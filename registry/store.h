@@ -53,6 +53,9 @@ int store_check(struct store *st, const struct digest *d, uint64_t size,
 /* Removes a blob that was found damaged, from hod's root only; a good one that another
  * process has put in its place stays (fd: the one that was read). */
 void store_drop(struct store *st, const struct digest *d, int fd);
+/* How many damaged blobs this process removed: work that failed for them can be done
+ * again. */
+unsigned store_dropped(const struct store *st);
 /* The whole blob, at most max bytes, appended to out, verified against d (a mismatch
  * removes it: E_CORRUPT).  E_MISSING. */
 int store_read(struct store *st, const struct digest *d, size_t max, struct buf *out,

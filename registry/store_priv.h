@@ -5,6 +5,7 @@
 #define HOD_STORE_PRIV_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "registry/base/map.h"
@@ -19,6 +20,7 @@ struct store {
 	pthread_mutex_t lock;  /* of all below */
 	int blobs;             /* blobs/sha256; -1 while a layout has none */
 	struct tmpdir *tmpdir; /* NULL: a layout that nothing was put into */
+	atomic_uint dropped;   /* damaged blobs that were removed */
 	struct map verified;   /* hex of blobs that this process wrote or verified */
 };
 

@@ -389,15 +389,21 @@ static int build(struct build_command *c, struct app *app, struct error *err)
 	struct store *st = app_store(app, err);
 	struct client *client = st ? app_client(app, err) : NULL;
 	struct build_result r = {0};
+	unsigned before;
 	int rc;
 
 	if (!client)
 		return -1;
-	rc = build_run(&c->req, st, client, &r, err);
-	if (!rc)
-		rc = keep(c, st, &r, err);
-	if (!rc)
-		rc = send(c, app, &r, err);
+	do {
+		before = store_dropped(st);
+		build_result_release(&r);
+		rc = build_run(&c->req, st, client, &r, err);
+		if (!rc)
+			rc = keep(c, st, &r, err);
+		if (!rc)
+			rc = send(c, app, &r, err);
+		/* a damaged layer of the cache is gone now: make it again */
+	} while (rc < 0 && err->kind == E_CORRUPT && store_dropped(st) != before);
 	if (!rc)
 		rc = show(c, &r, err);
 	build_result_release(&r);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "builder/app.h"
 #include "builder/cmd/local.h"
@@ -48,6 +49,25 @@ static int places_collect(struct places *p, struct store *st, const struct manif
 	return 0;
 }
 
+/* ECR takes zstd, Lambda does not: better said before the push than by a function that
+ * does not start (aws.md 7.1). */
+static int check_target(const struct reference *ref, const struct manifest *m,
+			struct error *err)
+{
+	for (size_t i = 0; reference_is_ecr(ref) && i < m->nlayers; i++) {
+		char text[DIGEST_TEXT];
+
+		if (strcmp(m->layers[i].media_type, MT_OCI_LAYER_ZSTD) != 0)
+			continue;
+		error_set(err, E_INPUT,
+			  "layer %s of the base is compressed with zstd, which Lambda "
+			  "refuses",
+			  digest_text(&m->layers[i].digest, text));
+		return error_hint(err, "use a base with gzip layers for an ECR name");
+	}
+	return 0;
+}
+
 int send_image(struct app *app, const struct reference *ref, const struct manifest *m,
 	       const struct descriptor *desc, const struct reference *origins,
 	       size_t norigins, struct error *err)
@@ -58,7 +78,8 @@ int send_image(struct app *app, const struct reference *ref, const struct manife
 	struct store *st = app_store(app, err);
 	struct client *client = st ? app_client(app, err) : NULL;
 
-	if (!client || places_collect(&places, st, m, origins, norigins, err) < 0)
+	if (!client || check_target(ref, m, err) < 0 ||
+	    places_collect(&places, st, m, origins, norigins, err) < 0)
 		return -1;
 	if (push_image(st, client, ref, m, desc, places.v, places.n, &result, err) < 0)
 		return -1;

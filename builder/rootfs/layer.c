@@ -198,9 +198,12 @@ static int visit(void *ctx, struct node *n, const char *path, bool changed,
 		 struct error *err)
 {
 	(void)changed; /* a parent that did not change is written as it is */
-	if (write_node(ctx, n, path, err) < 0)
-		return error_wrap(err, "%s", *path ? path : "/");
-	return 0;
+	if (!write_node(ctx, n, path, err))
+		return 0;
+	/* what an index refuses (too deep, say) is no damage here */
+	if (err->kind == E_CORRUPT)
+		err->kind = E_FAILED;
+	return error_wrap(err, "%s", *path ? path : "/");
 }
 
 /* The nodes' bytes are in the new layer now. */

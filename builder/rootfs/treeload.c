@@ -331,6 +331,31 @@ int treeload_save(struct source *src, struct store *st, const struct digest *dif
 	return r;
 }
 
+/* trees/DIFF_ID.BLOB, an empty file. */
+static char *proof_name(const struct digest *diff_id, const struct digest *blob)
+{
+	char layer[DIGEST_HEX], packed[DIGEST_HEX];
+
+	return xasprintf("trees/%s.%s", digest_hex(diff_id, layer),
+			 digest_hex(blob, packed));
+}
+
+int treeload_prove(struct store *st, const struct digest *diff_id,
+		   const struct digest *blob, struct error *err)
+{
+	auto_free char *name = proof_name(diff_id, blob);
+
+	return file_replace(store_tmpdir(st), store_dirfd(st), name, "", 0, false, err);
+}
+
+bool treeload_proven(struct store *st, const struct digest *diff_id,
+		     const struct digest *blob)
+{
+	auto_free char *name = proof_name(diff_id, blob);
+
+	return !faccessat(store_dirfd(st), name, F_OK, AT_SYMLINK_NOFOLLOW);
+}
+
 struct index *treeload_open(struct store *st, const struct digest *diff_id,
 			    struct error *err)
 {

@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <stdbool.h>
+
 struct digest;
 struct error;
 struct index;
@@ -33,6 +35,13 @@ int treeload_save(struct source *src, struct store *st, const struct digest *dif
 /* Saves a finished builder (a layer that hod wrote). */
 int treeload_save_index(struct index_builder *b, struct store *st,
 			const struct digest *diff_id, struct error *err);
+/* Notes that the blob of this digest was seen to be that layer, whole and verified; and
+ * whether it was.  A base names both, and one of the two alone proves nothing: an index
+ * that is there may have come from another, honest blob. */
+int treeload_prove(struct store *st, const struct digest *diff_id,
+		   const struct digest *blob, struct error *err);
+bool treeload_proven(struct store *st, const struct digest *diff_id,
+		     const struct digest *blob);
 /* The saved index; NULL and E_MISSING when there is none, or when it was damaged
  * (then it is removed). */
 struct index *treeload_open(struct store *st, const struct digest *diff_id,

@@ -142,13 +142,6 @@ void strv_copy(struct strv *to, const struct strv *from)
 	*to = copy;
 }
 
-void strv_remove(struct strv *s, size_t i)
-{
-	free(s->v[i]);
-	memmove(s->v + i, s->v + i + 1, (s->n - i) * sizeof(*s->v));
-	s->n--;
-}
-
 static int by_bytes(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);

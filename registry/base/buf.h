@@ -53,7 +53,6 @@ void strv_take(struct strv *s, char *text);      /* owns text */
 void strv_addf(struct strv *s, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void strv_copy(struct strv *to, const struct strv *from); /* replaces to */
-void strv_remove(struct strv *s, size_t i);               /* order kept */
 void strv_sort(struct strv *s);                           /* bytewise */
 /* Index of text, or -1. */
 ptrdiff_t strv_find(const struct strv *s, const char *text);

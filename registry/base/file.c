@@ -7,12 +7,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "registry/base/alloc.h"
 #include "registry/base/buf.h"
 #include "registry/base/error.h"
 #include "registry/base/interrupt.h"
+#include "registry/base/log.h"
 
 /* openat2 is missing (Linux before 5.6, or a seccomp profile that does not know
  * it): walk part by part and refuse links. */
@@ -58,15 +60,6 @@ int file_open_in(int dirfd, const char *path, int flags, struct error *err)
 	if (fd < 0)
 		return error_errno(err, "cannot open %s", path);
 	return (int)fd;
-}
-
-int file_open_name(int dirfd, const char *name, int flags, struct error *err)
-{
-	int fd = openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC, 0666);
-
-	if (fd < 0)
-		return error_errno(err, "cannot open %s", name);
-	return fd;
 }
 
 static int read_more(int fd, struct buf *out, size_t room, struct error *err)
@@ -169,11 +162,11 @@ int file_mkdirs(int dirfd, const char *path, struct error *err)
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		if (mkdirat(dirfd, copy, 0777) < 0 && errno != EEXIST)
+		if (mkdirat(dirfd, copy, 0755) < 0 && errno != EEXIST)
 			return error_errno(err, "cannot make folder %s", copy);
 		*p = '/';
 	}
-	if (mkdirat(dirfd, copy, 0777) < 0 && errno != EEXIST)
+	if (mkdirat(dirfd, copy, 0755) < 0 && errno != EEXIST)
 		return error_errno(err, "cannot make folder %s", copy);
 	return 0;
 }
@@ -245,15 +238,27 @@ int file_remove_tree(int at, const char *path, struct error *err)
 int file_lock(int dirfd, const char *name, struct error *err)
 {
 	auto_fd int fd =
-		openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+		openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	bool told = false;
+	long long waited = 0;
 
 	if (fd < 0)
 		return error_errno(err, "cannot open lock %s", name);
-	while (flock(fd, LOCK_EX) < 0) {
-		if (errno != EINTR)
+	/* asked again and again, so that a wait can be told of and interrupted */
+	for (long wait = 1000000; flock(fd, LOCK_EX | LOCK_NB) < 0;) {
+		struct timespec pause = {.tv_nsec = wait};
+
+		if (errno != EWOULDBLOCK && errno != EINTR)
 			return error_errno(err, "cannot lock %s", name);
 		if (interrupt_check(err) < 0)
 			return -1;
+		nanosleep(&pause, NULL);
+		waited += wait;
+		if (wait < 32000000)
+			wait *= 2;
+		if (waited > 2000000000 && !told)
+			log_info("waiting for another process that holds %s", name);
+		told = waited > 2000000000;
 	}
 	return steal_fd(&fd);
 }

@@ -21,8 +21,6 @@ struct error;
  * leave it (openat2 RESOLVE_IN_ROOT, where missing a walk with O_NOFOLLOW that
  * refuses links).  A fd or -1. */
 int file_open_in(int dirfd, const char *path, int flags, struct error *err);
-/* Opens one name without following a link: for walks. */
-int file_open_name(int dirfd, const char *name, int flags, struct error *err);
 
 /* Reads a whole regular file of at most max bytes into out (appended).  A
  * larger one is E_INPUT. */
@@ -36,7 +34,7 @@ int file_write_all(int fd, const void *data, size_t len, struct error *err);
 ssize_t file_pread_full(int fd, void *buf, size_t len, uint64_t offset,
 			struct error *err);
 
-/* mkdir -p below dirfd, mode 0777 & ~umask for each. */
+/* mkdir -p below dirfd, mode 0755 & ~umask for each. */
 int file_mkdirs(int dirfd, const char *path, struct error *err);
 /* Removes a folder tree; missing is fine.  Never follows links. */
 int file_remove_tree(int dirfd, const char *path, struct error *err);
@@ -59,7 +57,7 @@ struct tmp {
 		.fd = -1 \
 	}
 int tmp_open(struct tmp *t, struct tmpdir *dir,
-	     struct error *err); /* O_RDWR, mode 0666 & ~umask */
+	     struct error *err); /* O_RDWR, mode 0644 & ~umask */
 /* Renames it to NAME below dirfd (replacing what is there).  `durable`: fdatasync
  * the file before and the directory after.  t is closed. */
 int tmp_commit(struct tmp *t, int dirfd, const char *name, bool durable,

@@ -18,6 +18,7 @@
 
 #define CONNECT_SECONDS 30L
 #define STALL_SECONDS 60L
+#define SMALL_SECONDS 300L
 #define MAX_BODY (1u << 20)
 #define MAX_CA_FILE (16u << 20)
 #define RETRY_MS 1000
@@ -239,6 +240,9 @@ static struct transfer *new_transfer(struct http *h, const struct http_request *
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
 	curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
+	/* small answers: a registry that drips them is as good as silent */
+	if (!req->stream && req->body_fd < 0)
+		curl_easy_setopt(e, CURLOPT_TIMEOUT, SMALL_SECONDS);
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 256L << 10);
 	curl_easy_setopt(e, CURLOPT_CONNECT_TO, h->connect_to);
 	if (is_loopback(req->url))
@@ -322,9 +326,14 @@ static bool explain(const struct transfer *t, const struct http_request *req, bo
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_ISSUER_ERROR:
 		error_set(err, E_AUTH, "%s %s: %s", req->method, url, text);
-		error_hint(err,
-			   "name the certificate authority with --ca-file FILE, if you "
-			   "trust it");
+		if (strstr(text, "subject name") || strstr(text, "host name"))
+			error_hint(err,
+				   "the certificate is for another name: is this the "
+				   "right registry?");
+		else
+			error_hint(err,
+				   "name the certificate authority with --ca-file FILE, "
+				   "if you trust it");
 		return false;
 	case CURLE_SSL_CACERT_BADFILE:
 		error_set(err, E_INPUT, "cannot read the certificates to trust: %s",

@@ -78,9 +78,9 @@ struct ring *ring_new(size_t block_size, size_t nblocks);
 struct sink *ring_sink(struct ring *r);
 struct source *ring_source(struct ring *r);
 /* For a writer that must not block (curl's thread): true when len bytes fit
- * now, or the reader is gone (the write then says so).  When it returns false, wake(ctx) is called once by the reader's
- * thread when room appears or the reader is gone; never after the sink's commit or abort returned.
- * wake must not use the ring. */
+ * now, or the reader is gone (the write then says so).  When it returns false, wake(ctx)
+ * is called once by the reader's thread when room appears or the reader is gone; never
+ * after the sink's commit or abort returned. wake must not use the ring. */
 bool ring_writable(struct ring *r, size_t len, void (*wake)(void *ctx), void *ctx);
 /* Writer side: ends the stream with an error that the reader gets after what was
  * written before.  The sink is then to be aborted. */

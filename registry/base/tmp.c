@@ -16,24 +16,22 @@
 #include "registry/base/file.h"
 
 #define LOCK_SUFFIX ".lock"
+#define ID_DIGITS 16
 
 struct tmpdir {
 	int parent; /* DIR/tmp */
 	int fd;     /* DIR/tmp/ID */
 	int lock;
-	char id[17];
+	char id[ID_DIGITS + 1];
 	atomic_uint next;
 };
 
-static bool is_lock(const char *name, size_t *stem)
+/* Only names that make_own gives: the folder may be anybody's, with a tmp and locks of
+ * its own. */
+static bool is_lock(const char *name)
 {
-	size_t len = strlen(name);
-
-	if (len <= strlen(LOCK_SUFFIX) ||
-	    strcmp(name + len - strlen(LOCK_SUFFIX), LOCK_SUFFIX))
-		return false;
-	*stem = len - strlen(LOCK_SUFFIX);
-	return true;
+	return strspn(name, "0123456789abcdef") == ID_DIGITS &&
+	       !strcmp(name + ID_DIGITS, LOCK_SUFFIX);
 }
 
 /* Removes what dead processes left.  Trouble is not an error: the next one may sweep. */
@@ -49,16 +47,15 @@ static void sweep(int parent)
 		return;
 	}
 	while ((e = readdir(d))) {
-		size_t stem;
 		auto_fd int lock = -1;
 		auto_free char *id = NULL;
 
-		if (!is_lock(e->d_name, &stem))
+		if (!is_lock(e->d_name))
 			continue;
 		lock = openat(parent, e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
 			continue;
-		id = xstrndup(e->d_name, stem);
+		id = xstrndup(e->d_name, ID_DIGITS);
 		if (!file_remove_tree(parent, id, NULL))
 			unlinkat(parent, e->d_name, 0);
 	}
@@ -70,7 +67,7 @@ static void sweep(int parent)
 static int take_lock(int parent, const char *name)
 {
 	struct stat ours, named;
-	int fd = openat(parent, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	int fd = openat(parent, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 
 	if (fd < 0)
 		return -1;
@@ -101,7 +98,7 @@ static int make_own(struct tmpdir *t, struct error *err)
 	}
 	if (t->lock < 0)
 		return error_set(err, E_FAILED, "cannot make a lock in tmp");
-	if (mkdirat(t->parent, t->id, 0777) < 0)
+	if (mkdirat(t->parent, t->id, 0700) < 0)
 		return error_errno(err, "cannot make a folder in tmp");
 	t->fd = openat(t->parent, t->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return t->fd < 0 ? error_errno(err, "cannot open a folder in tmp") : 0;
@@ -112,7 +109,7 @@ struct tmpdir *tmpdir_open(int dirfd, struct error *err)
 	struct tmpdir *t = xcalloc(1, sizeof(*t));
 
 	t->parent = t->fd = t->lock = -1;
-	if (mkdirat(dirfd, "tmp", 0777) < 0 && errno != EEXIST) {
+	if (mkdirat(dirfd, "tmp", 0755) < 0 && errno != EEXIST) {
 		error_errno(err, "cannot make tmp");
 	} else {
 		t->parent = openat(dirfd, "tmp",
@@ -152,7 +149,7 @@ int tmp_open(struct tmp *t, struct tmpdir *dir, struct error *err)
 {
 	t->dir = dir;
 	snprintf(t->name, sizeof(t->name), "%u", atomic_fetch_add(&dir->next, 1));
-	t->fd = openat(dir->fd, t->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	t->fd = openat(dir->fd, t->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (t->fd < 0)
 		return error_errno(err, "cannot make a temporary file");
 	return 0;

@@ -84,12 +84,7 @@ teardown() {
 	put f x
 	chmod 000 f
 	printf 'FROM scratch\nCOPY f /x\n' >Dockerfile
-	chmod a+rx "$T" "$T/context"
-	dir=$T
-	while [ "$dir" != / ]; do
-		chmod a+x "$dir"
-		dir=$(dirname "$dir")
-	done
+	opened "$T/context"
 	fails 3 as_user "$HOD" build .
 	said "Dockerfile:2" "f"
 }
@@ -176,6 +171,20 @@ from_double() {
 	blobs_whole "$HOD_ROOT"
 }
 
+@test "a manifest asked for by digest is checked though the registry tells none" {
+	local digest
+	digest=$("$TESTDATA/checkimage.py" digest "$BASE:3.8")
+	double --layout "$BASE" --name lambda/python --no-digest
+	# the same manifest, with a blank more
+	jq -Rs '[{"match":"GET .*/manifests/","status":200,"body":(. + " "),"headers":{"Content-Type":(fromjson|.mediaType)}}]' \
+		<"$BASE/blobs/sha256/${digest#sha256:}" >"$T/fault"
+	faults "@$T/fault"
+	fails 6 hod pull "$DOUBLE/lambda/python@$digest"
+	said "$DOUBLE/lambda/python"
+	faults '[]'
+	ok hod pull "$DOUBLE/lambda/python@$digest"
+}
+
 @test "manifests that are none" {
 	double --layout "$BASE" --name lambda/python
 	faults '[{"match":"GET .*/manifests/3.8","status":200,"body":"<html>login</html>","headers":{"Content-Type":"text/html"}}]'
@@ -200,6 +209,19 @@ from_double() {
 	faults "[{\"match\":\"GET .*/blobs/\",\"status\":307,\"headers\":{\"Location\":\"http://$DOUBLE/v2/lambda/python/blobs/sha256:0\"}}]"
 	fails 1 timeout 60 "$HOD" build -t never:1 .
 	said redirect
+}
+
+@test "a redirect from https to http is not followed" {
+	registry_certs "$T/certs"
+	double --layout "$BASE" --name lambda/python --tls "$T/certs/server.crt" "$T/certs/server.key"
+	put f x
+	printf 'FROM %s/lambda/python:3.8\nCOPY --chown=app f /f\n' "$DOUBLE" >Dockerfile
+	faults "[{\"match\":\"GET .*/blobs/\",\"status\":307,\"headers\":{\"Location\":\"http://127.0.0.1:$DOUBLE_STORAGE/x\"}}]" https
+	fails 1 timeout 60 "$HOD" build --ca-file "$T/certs/ca.crt" -t never:1 .
+	said redirect
+	nothing_left
+	faults '[]' https
+	ok hod build --ca-file "$T/certs/ca.crt" -t some:1 .
 }
 
 # to_double STATUS WORD...: the push of an image fails.

@@ -36,6 +36,46 @@ setup_file() {
 	fails 1 sh -c '"$1" version >/dev/full' sh "$HOD"
 }
 
+@test "what build cannot do yet is refused by name before anything is done" {
+	printf 'FROM base\nENV A=1\n' >Dockerfile
+	while IFS='|' read -r words said; do
+		# shellcheck disable=SC2086  # words to split
+		fails 2 hod build $words </dev/null
+		said "$said"
+		[ ! -e "$HOD_ROOT/index.json" ] || same "images" "$(hod images -q | wc -l)" 0
+	done <<-'END'
+		-|standard input
+		-f - .|standard input
+		https://nowhere.invalid/x.git|URL
+		--platform linux/amd64,linux/arm64 .|several platforms
+		-o type=tar,dest=x .|type=tar
+		-o docker-archive:x .|docker-archive
+		--build-context base=/tmp .|oci-layout
+		--build-context base=docker-image://x .|oci-layout
+		--push .|-t
+		--annotation x .|annotation
+		--iidfile /nonexistent/x .|/nonexistent/x
+		--secret id=x .|--secret
+		--isolation none .|--isolation
+		--cache-to x .|--cache-to
+		--format docker .|--format
+	END
+}
+
+@test "-o: the tag, several outputs, and a layout that keeps its other images" {
+	put f x
+	printf 'FROM scratch\nCOPY f /f\n' >Dockerfile
+	ok hod build -o "oci:$T/out" -o "oci:$T/out:two" -o "oci:$T/more:x" .
+	same "tags" "$(jq -r '.manifests[].annotations."org.opencontainers.image.ref.name"' "$T/out/index.json" | sort | tr '\n' ' ')" "latest two "
+	blobs_whole "$T/more"
+	put f y
+	ok hod build -o "oci:$T/out:two" .
+	"$TESTDATA/checkimage.py" tree "$T/out:two" f | grep -F '"y"'
+	"$TESTDATA/checkimage.py" tree "$T/out:latest" f | grep -F '"x"'
+	same "images" "$(jq '.manifests|length' "$T/out/index.json")" 2
+	skopeo inspect "oci:$T/out:two" >/dev/null
+}
+
 @test "tag, images, inspect: names and ids" {
 	local id
 	put f x
@@ -77,6 +117,26 @@ setup_file() {
 	jq -e . "$T/stderr" >/dev/null
 	build_id=$(sha256sum <"$HOD_ROOT/blobs/sha256/$(cut -c8- "$T/iid")" | cut -d' ' -f1)
 	same "the config's digest" "sha256:$build_id" "$(cat "$T/iid")"
+}
+
+@test "the environment and global options before and after the command" {
+	printf 'FROM base\nENV A=1\n' >Dockerfile
+	unset HOD_ROOT
+	DOCKER_DEFAULT_PLATFORM=linux/arm64 build --root "$T/after"
+	same "platform" "$(config .architecture)" '"arm64"'
+	ok hod --root "$T/before" --debug build --build-context base="oci-layout://$BASE" -t x:1 .
+	ok hod images -q --root="$T/before"
+	same "images" "$(wc -l <"$T/stdout")" 1
+	XDG_DATA_HOME=$T/data ok hod build --build-context base="oci-layout://$BASE" -t x:1 .
+	[ -e "$T/data/hod/oci-layout" ]
+	ok hod build --build-context base="oci-layout://$BASE" -t x:1 .
+	[ -e "$HOME/.local/share/hod/oci-layout" ]
+	BUILDKIT_PROGRESS=quiet ok hod build --build-context base="oci-layout://$BASE" .
+	[ ! -s "$T/stderr" ]
+	BUILDKIT_PROGRESS=quiet ok hod build --progress plain --build-context base="oci-layout://$BASE" .
+	[ -s "$T/stderr" ]
+	if hod --log-format json build nowhere 2>"$T/stderr"; then return 1; fi
+	jq -e 'select(.level == "error") | .hint' "$T/stderr" >/dev/null
 }
 
 @test "plain progress says CACHED, or what changed" {

@@ -150,13 +150,14 @@ digest() {
 	image digest
 }
 
-# A failed build leaves neither temporary files nor images, and a root that works.
+# A failed build leaves neither temporary files nor images, and a root that works.  The base's
+# manifest and config may stay, under the base's name.
 nothing_left() {
 	local left
 	if [ -d "$HOD_ROOT" ]; then
 		left=$(find "$HOD_ROOT/tmp" -mindepth 1 2>/dev/null) || true
 		same "files in tmp" "$left" ""
-		same "images" "$("$HOD" images -q 2>/dev/null | wc -l)" 0
+		same "images" "$("$HOD" images 2>/dev/null | tail -n +2 | grep -v 'lambda/python ')" ""
 		[ ! -e "$HOD_ROOT/index.json" ] || jq -e . "$HOD_ROOT/index.json" >/dev/null
 		blobs_whole "$HOD_ROOT"
 	fi
@@ -186,6 +187,17 @@ as_user() {
 	fi
 }
 
+# opened FOLDER...: others may pass through the folders above, as far as they are ours.
+opened() {
+	local dir
+	for dir; do
+		while [ "$dir" != / ] && [ -O "$dir" ]; do
+			chmod a+x "$dir"
+			dir=$(dirname "$dir")
+		done
+	done
+}
+
 # A registry that misbehaves: double OPTIONS... sets $DOUBLE (host:port) and $DOUBLE_STORAGE.
 double() {
 	local ports
@@ -203,7 +215,7 @@ double_stop() {
 }
 
 faults() {
-	curl -sS --noproxy '*' -X PUT -d "$1" "http://$DOUBLE/_/faults"
+	curl -sS -k --noproxy '*' -X PUT -d "$1" "${2:-http}://$DOUBLE/_/faults"
 }
 
 # peak COMMAND...: runs it; its peak memory in KiB goes to $T/peak.

@@ -26,10 +26,10 @@ application/vnd.docker.container.image.v1+json"
 }
 
 @test "11 ENV: both forms, quotes, replacement in place, one map for the whole instruction" {
-	dockerfile <<-'END'
+	sed 's/_$/  /' >Dockerfile <<-'END' # _: blanks at the end of a line
 		FROM scratch
 		ENV PATH=/bin A=1 B="two words" C=three\ words
-		ENV D the rest  of the line  
+		ENV D the rest  of the line_
 		ENV A=new E='$A' F="$A" G=${A}
 		ENV H=
 	END

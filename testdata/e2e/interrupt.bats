@@ -34,6 +34,7 @@ stopped() {
 	INT) same "status" "$(cat "$T/status")" 130 ;;
 	TERM) same "status" "$(cat "$T/status")" 143 ;;
 	esac
+	said "interrupted by SIG$1"
 	nothing_left
 }
 
@@ -92,6 +93,7 @@ stopped() {
 		faults '[{"match":"(POST|PUT) .*/blobs/","wait":5}]'
 		interrupt $signal 'sleep 0.5' "$HOD" push "$DOUBLE/app/x:1"
 		case $signal in INT) same "status" "$(cat "$T/status")" 130 ;; TERM) same "status" "$(cat "$T/status")" 143 ;; esac
+		said "interrupted by SIG$signal"
 		same "files in tmp" "$(find "$HOD_ROOT/tmp" -mindepth 1 2>/dev/null)" ""
 	done
 	faults '[]'

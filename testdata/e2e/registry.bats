@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # From a Dockerfile to a registry, and what other people's tools make of the result.
+# shellcheck disable=SC2030,SC2031  # each test is a subshell, on purpose
 
 load common
 
@@ -78,15 +79,15 @@ $HOST/out/second:2@$digest"
 	else
 		umoci unpack --rootless --image "$T/out:x" "$T/bundle" >"$T/umoci" 2>&1 || { cat "$T/umoci"; return 1; }
 	fi
-	(cd "$T/bundle/rootfs" && find new var/task -printf '%M %p %l\n' | sort -k2) | diff -u - <(cat <<-'END'
-		drwxr-xr-x new 
-		drwxr-xr-x new/dir 
+	(cd "$T/bundle/rootfs" && find new var/task -printf '%M %p %l\n' | sort -k2 | sed 's/ $//') | diff -u - <(cat <<-'END'
+		drwxr-xr-x new
+		drwxr-xr-x new/dir
 		lrwxrwxrwx new/dir/link run
-		-rwxr-xr-x new/dir/run 
-		-rw------- new/dir/secret 
-		-rw------- new/dir/twin 
-		drwxr-xr-x var/task 
-		-rwxr-xr-x var/task/run 
+		-rwxr-xr-x new/dir/run
+		-rw------- new/dir/secret
+		-rw------- new/dir/twin
+		drwxr-xr-x var/task
+		-rwxr-xr-x var/task/run
 	END
 	)
 	same "one inode" "$(stat -c %i "$T/bundle/rootfs/new/dir/secret")" "$(stat -c %i "$T/bundle/rootfs/new/dir/twin")"
@@ -119,6 +120,60 @@ $HOST/out/second:2@$digest"
 	# pull with the same login on another root
 	HOD_ROOT=$T/root2 ok hod --ca-file "$CERTS/ca.crt" pull "$name/app:1"
 	same "pulled" "$(HOD_ROOT=$T/root2 hod images -q)" "$(hod images -q | head -n 1)"
+}
+
+@test "credentials: each of their places, and no one else's" {
+	local auth place
+	printf 'FROM scratch\nENV A=1\n' >Dockerfile
+	auth=$(cat "$PRIVATE/auth.json")
+	mkdir -p "$DOCKER_CONFIG" "$T/run/containers" "$HOME/.docker"
+	ok hod build -t "$PRIVATE_HOST/auth/x:1" .
+	for place in file docker_config auth_file text home containers; do
+		rm -f "$DOCKER_CONFIG/config.json" "$HOME/.docker/config.json" "$T/run/containers/auth.json"
+		unset REGISTRY_AUTH_FILE DOCKER_AUTH_CONFIG DOCKER_CONFIG XDG_RUNTIME_DIR
+		fails 3 hod push --ca-file "$CERTS/ca.crt" "$PRIVATE_HOST/auth/x:1"
+		args=()
+		case $place in
+		file)
+			echo "$auth" >"$T/auth.json"
+			args=(--authfile "$T/auth.json")
+			;;
+		docker_config)
+			export DOCKER_CONFIG=$T/elsewhere
+			mkdir -p "$DOCKER_CONFIG"
+			echo "$auth" >"$DOCKER_CONFIG/config.json"
+			;;
+		auth_file) export REGISTRY_AUTH_FILE=$T/auth.json ;;
+		text) export DOCKER_AUTH_CONFIG=$auth ;;
+		home) echo "$auth" >"$HOME/.docker/config.json" ;;
+		containers)
+			export XDG_RUNTIME_DIR=$T/run
+			echo "$auth" >"$T/run/containers/auth.json"
+			;;
+		esac
+		ok hod push --ca-file "$CERTS/ca.crt" "${args[@]}" "$PRIVATE_HOST/auth/x:1"
+	done
+	unset XDG_RUNTIME_DIR
+	printf '{"auths":{"other.example":{"auth":"%s"}}}\n' "$(printf AWS:secret | base64)" >"$T/auth.json"
+	fails 3 hod push --ca-file "$CERTS/ca.crt" --authfile "$T/auth.json" "$PRIVATE_HOST/auth/x:1"
+	echo '{"auths":' >"$T/auth.json"
+	fails 2 hod push --ca-file "$CERTS/ca.crt" --authfile "$T/auth.json" "$PRIVATE_HOST/auth/x:1"
+	said "$T/auth.json"
+}
+
+@test "plain http: loopback alone, or --plain-http; a certificate error is not a reason" {
+	printf 'FROM scratch\nENV A=1\n' >Dockerfile
+	export HOD_CONNECT_TO="registry.example:443:$HOST,registry.example:80:$HOST"
+	fails 5 timeout 60 "$HOD" build -t registry.example/x:1 --push .
+	ok hod build --plain-http -t registry.example/x:1 --push .
+	# TLS with a certificate that nobody trusts, on loopback
+	fails 3 hod build -t "$PRIVATE_HOST/x:1" --push .
+	said certificate
+	ok hod build --tls-verify=false --authfile "$PRIVATE/auth.json" -t "$PRIVATE_HOST/x:1" --push .
+	# the certificate is checked for the name that was asked for
+	export HOD_CONNECT_TO="registry.example:443:$PRIVATE_HOST"
+	fails 3 hod build --ca-file "$CERTS/ca.crt" -t registry.example/x:1 --push .
+	said registry.example
 }
 
 @test "a push sends only what is missing, and mounts from another repository" {

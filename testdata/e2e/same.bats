@@ -102,17 +102,6 @@ built() {
 	same "user" "$(umask 077 && built user as_user)" "$first"
 }
 
-# opened FOLDER...: others may pass through the folders above.
-opened() {
-	local dir
-	for dir; do
-		while [ "$dir" != / ]; do
-			chmod a+x "$dir"
-			dir=$(dirname "$dir")
-		done
-	done
-}
-
 @test "the layers of random trees are what the second writer makes of them" {
 	local seed
 	for seed in 11 12 13; do
@@ -168,11 +157,53 @@ opened() {
 	put f aaaa
 	touch -d 2020-01-01 f
 	printf 'FROM scratch\nCOPY f /f\n' >Dockerfile
+	sleep 2.5 # digests of files that have just changed are not remembered
 	build
+	build --no-cache
 	put f bbbb
 	touch -d 2020-01-01 f
 	build
 	layer_is -1 <<-'END'
 		file 0644 0:0 f "bbbb"
+	END
+}
+
+@test "bytecode that is valid in the context is valid in the image, stale bytecode stays stale" {
+	put m.py 'print("m")
+'
+	put n.py 'print("n")
+'
+	touch -d 2020-02-02 m.py n.py
+	/usr/bin/python3 -m py_compile m.py n.py
+	printf 'print("another n")\n' >n.py
+	ls -l __pycache__
+	printf 'FROM base\nCOPY m.py n.py ./\nCOPY m.py n.py pkg/\nCOPY __pycache__ pkg/__pycache__\nCOPY . all/\n' >Dockerfile
+	build
+	"$TESTDATA/checkimage.py" check "$T/out:x" --base 6
+	/usr/bin/python3 - "$(image blob -1)" "$BASE_TIME" <<-'END'
+		import glob, re, struct, sys, tarfile
+		wanted = int(sys.argv[2])
+		seen = 0
+		with tarfile.open(sys.argv[1]) as tar:
+		    for t in tar:
+		        if t.name.endswith(".pyc"):
+		            data = tar.extractfile(t).read()
+		            before = open(glob.glob(re.sub(".*__pycache__/", "__pycache__/", t.name))[0], "rb").read()
+		            field, size = struct.unpack("<II", data[8:16])
+		            valid = "/m." in t.name
+		            assert (field == wanted) == valid, (t.name, field)
+		            assert data[:8] + data[12:] == before[:8] + before[12:], t.name
+		            assert valid or data == before, t.name
+		            seen += 1
+		assert seen == 2, seen
+	END
+	# --timestamp keep leaves them alone
+	build --timestamp keep
+	/usr/bin/python3 - "$(image blob -1)" <<-'END'
+		import re, sys, tarfile
+		with tarfile.open(sys.argv[1]) as tar:
+		    for t in tar:
+		        if t.name.endswith(".pyc"):
+		            assert tar.extractfile(t).read() == open(re.sub(".*__pycache__/", "__pycache__/", t.name), "rb").read(), t.name
 	END
 }
