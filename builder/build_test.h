@@ -162,13 +162,15 @@ static void describe_node(struct tree *t, char *line)
 		 : kind == 'p' ? NODE_FIFO
 		 : kind == 'c' ? NODE_CHAR
 			       : NODE_FILE;
+	if (strchr("lch", kind) && !end)
+		fail_msg("no second field: %s", line);
 	if (kind == 'l')
 		v.link = end + strlen("-> ");
 	if (kind == 'c')
 		assert_int_equal(sscanf(end, "%u,%u", &major, &minor), 2);
 	v.major = major;
 	v.minor = minor;
-	if (kind == 'h') {
+	if (kind == 'h' && end) {
 		char *hash = strrchr(end, '#');
 
 		group = (unsigned)atoi(hash + 1);

@@ -335,7 +335,7 @@ static int run_copy(struct copy_step *cs, const struct instruction *in, bool *ca
 	struct step *st = &cs->step;
 	struct store *store = st->stage->build->store;
 	auto_buf struct buf known_inputs = BUF_INIT;
-	struct layer layer;
+	struct layer layer = {0};
 	bool empty, known;
 	int rc;
 
@@ -423,7 +423,7 @@ static int run_workdir(struct step *st, const char *path, bool *cached, bool *em
 	struct stage_state *s = st->stage;
 	static const struct digest no_inputs;
 	uint32_t uid = 0, gid = 0;
-	struct layer layer;
+	struct layer layer = {0};
 	bool made;
 	int rc;
 

@@ -194,7 +194,7 @@ static int work(struct job *job, void *arg, struct error *err)
 			continue;
 		digest_text(&p->blobs[at]->digest, text);
 		/* another worker's failure comes back as it was */
-		if (job_cancelled(job) || strstr(err->msg, text))
+		if (job_cancelled(job) || !err || strstr(err->msg, text))
 			return -1;
 		return error_wrap(err, "blob %s", text);
 	}

@@ -12,7 +12,8 @@
 
 struct error;
 
-/* Level 0-2: ISA-L; 3-9: zlib.  Memory is taken at the first piece.  One thread at a time. */
+/* Level 0-2: ISA-L; 3-9: zlib.  Memory is taken at the first piece.  One thread at a
+ * time. */
 struct deflater;
 struct deflater *deflater_new(int level);
 void deflater_free(struct deflater *d); /* NULL is fine */

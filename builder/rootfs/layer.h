@@ -31,16 +31,17 @@ struct layer_options {
 };
 
 struct layer {
-	struct digest digest;   /* of the gzip */
-	struct digest diff_id;  /* of the tar */
-	uint64_t size;          /* of the gzip */
+	struct digest digest;  /* of the gzip */
+	struct digest diff_id; /* of the tar */
+	uint64_t size;         /* of the gzip */
 	uint64_t tar_size;
 	size_t entries;
 };
 
 /* Writes what the tree's current step set as a blob of the store, its index as
- * trees/DIFF_ID, and points the nodes' contents into the layer.  Regular files' content digests are
- * computed on the way (content.has_digest set).  Contents that lie in a layer must have been spooled before. */
+ * trees/DIFF_ID, and points the nodes' contents into the layer.  Regular files' content
+ * digests are computed on the way (content.has_digest set).  Contents that lie in a layer
+ * must have been spooled before. */
 int layer_write(struct tree *t, const struct layer_options *o, struct layer *out,
 		struct error *err);
 
@@ -52,8 +53,9 @@ struct source;
 struct layer_writer *layer_writer_open(const struct layer_options *o, struct error *err);
 /* data: size bytes are read from it; taken (closed).  digest (may be NULL) gets
  * the content's SHA-256; *header (may be NULL) the offset of the entry in the tar. */
-int layer_writer_add(struct layer_writer *w, const struct tar_entry *e, struct source *data,
-		     struct digest *digest, uint64_t *header, struct error *err);
+int layer_writer_add(struct layer_writer *w, const struct tar_entry *e,
+		     struct source *data, struct digest *digest, uint64_t *header,
+		     struct error *err);
 /* Ends the streams and commits the blob.  Frees w, also on -1. */
 int layer_writer_end(struct layer_writer *w, struct layer *out, struct error *err);
 void layer_writer_abort(struct layer_writer *w);

@@ -2,7 +2,8 @@
  * pieces.h - the pieces of a layer through deflate and both hashes into a blob
  *
  *	caller fills a piece -> SHA-256 and CRC of the tar (in order, one thread)
- *	                     -> deflate (workers) -> SHA-256 of the gzip, store (in order, one thread)
+ *	                     -> deflate (workers) -> SHA-256 of the gzip, store (in order,
+ *one thread)
  *
  * A piece is filled in place and reused when all are done with it: memory is a fixed
  * number of pieces.  Threads start only when there is enough to do.  One
