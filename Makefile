@@ -19,7 +19,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DHOD_VERSION='"$(VERSION)"
 CFLAGS_ALL = -std=c17 $(OPT) $(WARN) $(HARDEN) -fPIE -pthread -ffile-prefix-map=$(CURDIR)=. \
 	-MMD -MP $(shell $(PKG_CONFIG) --cflags $(LIBS)) $(CFLAGS)
 LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lm
-LINK = $(CC) $(OPT) $(HARDEN_LD) -pthread $(LDFLAGS) -o $@
+LINK = $Q$(CC) $(OPT) $(HARDEN_LD) -pthread $(LDFLAGS) -o $@
 
 objs = $(patsubst %.c,$O/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard $(1:%=%/*.c))))
 PARSER := $(call objs,parser)
@@ -31,30 +31,41 @@ TESTS := $(patsubst %.c,$O/%,$(wildcard parser/*_test.c registry/base/*_test.c \
 	registry/*_test.c builder/*_test.c builder/rootfs/*_test.c builder/cmd/*_test.c))
 FUZZERS := $(patsubst %.c,$O/%,$(wildcard */*_fuzz.c */*/*_fuzz.c))
 JOBS ?= $(shell nproc)
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+say = @$(if $(V),:,echo) '  '
 
 all: $O/hod
 
 $O/hod: $O/builder/hod.o $(BUILDER)
+	$(say) link $@
 	$(LINK) $^ $(LDLIBS)
 
 # Each test links only what its folder may use: a wrong direction does not link.
 $O/parser/%_test: $O/parser/%_test.o $(PARSER)
+	$(say) link $@
 	$(LINK) $^ -lcmocka
 $O/registry/base/%_test: $O/registry/base/%_test.o $(BASE)
+	$(say) link $@
 	$(LINK) $^ $(LDLIBS) -lcmocka
 $O/registry/%_test: $O/registry/%_test.o $(REGISTRY)
+	$(say) link $@
 	$(LINK) $^ $(LDLIBS) -lcmocka
 $O/builder/rootfs/%_test: $O/builder/rootfs/%_test.o $(ROOTFS)
+	$(say) link $@
 	$(LINK) $^ $(LDLIBS) -lcmocka
 $O/builder/%_test: $O/builder/%_test.o $(BUILDER)
+	$(say) link $@
 	$(LINK) $^ $(LDLIBS) -lcmocka
 
 $O/%_fuzz: $O/%_fuzz.o $(BUILDER)
+	$(say) link $@
 	$(LINK) -fsanitize=fuzzer $^ $(LDLIBS)
 
 $O/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+	$(say) cc $<
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
 
 deps-%:
 	@testdata/deps $*
@@ -100,8 +111,8 @@ lint: deps-build deps-lint
 	@testdata/lint
 
 install: all
-	install -D -m 0755 $O/hod $(DESTDIR)$(PREFIX)/bin/hod
-	for page in man/*.[1-8]; do \
+	$Qinstall -D -m 0755 $O/hod $(DESTDIR)$(PREFIX)/bin/hod
+	$Qfor page in man/*.[1-8]; do \
 		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
 	done
 
