@@ -42,56 +42,66 @@ void build_result_release(struct build_result *r)
 	memset(r, 0, sizeof(*r));
 }
 
-/* A context may be anybody's: a link in it does not lead out, where its target would be
- * quoted in messages. */
-static int read_in_context(const char *context, const char *name, struct buf *text,
-			   struct error *err)
+/* What -f names, relative to the working folder. */
+static int read_given(const char *path, struct buf *text, struct error *err)
 {
-	auto_fd int dir = open(context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_fd int fd = -1;
-
-	if (dir < 0)
-		return error_errno(err, "cannot open context %s", context);
-	fd = file_open_in(dir, name, O_RDONLY | O_NONBLOCK, err);
-	return fd < 0 ? -1 : file_read_fd(fd, DOCKERFILE_MAX, text, err);
+	if (!file_read(AT_FDCWD, path, DOCKERFILE_MAX, text, err))
+		return 0;
+	if (err->kind != E_MISSING)
+		return -1;
+	error_set(err, E_INPUT, "there is no Dockerfile at %s", path);
+	return error_hint(err,
+			  "-f is relative to the working folder, not to the context");
 }
 
-/* Reads the Dockerfile: -f, else Dockerfile or dockerfile in the context (15.1). *name is
- * what messages call it; yours to free. */
+static int no_context(const char *context, struct error *err)
+{
+	error_errno(err, "cannot open context %s", context);
+	if (err->kind == E_MISSING)
+		err->kind = E_INPUT;
+	return -1;
+}
+
+/* Dockerfile or dockerfile in the context (15.1).  A context may be anybody's: a link in
+ * it does not lead out, where its target would be quoted in messages. */
+static int read_default(const char *context, char **name, struct buf *text,
+			struct error *err)
+{
+	static const char *const names[] = {"Dockerfile", "dockerfile"};
+	auto_fd int dir = open(context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool here = !strcmp(context, ".") || !strcmp(context, "./");
+	size_t n = strlen(context);
+
+	if (dir < 0)
+		return no_context(context, err);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		struct error why = ERROR_INIT;
+		auto_fd int fd = file_open_in(dir, names[i], O_RDONLY | O_NONBLOCK, &why);
+
+		free(*name);
+		*name = xasprintf("%s%s%s", here ? "" : context,
+				  here || context[n - 1] == '/' ? "" : "/", names[i]);
+		if (fd >= 0)
+			return file_read_fd(fd, DOCKERFILE_MAX, text, err) < 0
+				       ? error_wrap(err, "%s", *name)
+				       : 0;
+		if (why.kind != E_MISSING) {
+			*err = why;
+			return -1;
+		}
+	}
+	error_set(err, E_INPUT, "there is no Dockerfile in %s", context);
+	return error_hint(err, "name it with -f FILE");
+}
+
+/* Reads the Dockerfile; *name is what messages call it, yours to free. */
 static int read_dockerfile(const struct build_request *req, char **name, struct buf *text,
 			   struct error *err)
 {
-	static const char *const names[] = {"Dockerfile", "dockerfile"};
-	size_t tries = req->dockerfile ? 1 : 2;
-	bool here = !strcmp(req->context, ".") || !strcmp(req->context, "./");
-
-	for (size_t i = 0; i < tries; i++) {
-		struct error why = ERROR_INIT;
-		size_t n = strlen(req->context);
-
-		free(*name);
-		*name = req->dockerfile ? xstrdup(req->dockerfile)
-			: here          ? xstrdup(names[i])
-					: xasprintf("%s%s%s", req->context,
-                                           n && req->context[n - 1] == '/' ? "" : "/",
-						    names[i]);
-		if (!(req->dockerfile
-			      ? file_read(AT_FDCWD, *name, DOCKERFILE_MAX, text, &why)
-			      : read_in_context(req->context, names[i], text, &why)))
-			return 0;
-		if (why.kind == E_MISSING && i + 1 < tries)
-			continue;
-		*err = why;
-		break;
-	}
-	if (err->kind != E_MISSING)
-		return -1;
-	error_set(err, E_INPUT, "there is no Dockerfile at %s",
-		  req->dockerfile ? req->dockerfile : req->context);
-	return error_hint(
-		err, req->dockerfile
-			     ? "-f is relative to the working folder, not to the context"
-			     : "name it with -f FILE");
+	if (!req->dockerfile)
+		return read_default(req->context, name, text, err);
+	*name = xstrdup(req->dockerfile);
+	return read_given(req->dockerfile, text, err);
 }
 
 /* T: what was asked for (an argument SOURCE_DATE_EPOCH counts too, as BuildKit has

@@ -155,12 +155,20 @@ static int open_root(struct store *st, struct error *err)
 	return ensure_files(st, err);
 }
 
+/* What is made when it is missing is not "not found" when it can't be made. */
+static void cannot_make(bool create, struct error *err)
+{
+	if (create && err && err->kind == E_MISSING)
+		err->kind = E_FAILED;
+}
+
 struct store *store_open(const char *path, struct error *err)
 {
 	struct store *st = store_new(path, true);
 
 	if (!open_root(st, err))
 		return st;
+	cannot_make(true, err);
 	error_wrap(err, "image store %s", path);
 	store_close(st);
 	return NULL;
@@ -208,6 +216,7 @@ struct store *store_open_layout(const char *path, bool create, struct error *err
 
 	if (!open_layout(st, create, err))
 		return st;
+	cannot_make(create, err);
 	error_wrap(err, "image layout %s", path);
 	store_close(st);
 	return NULL;
