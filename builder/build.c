@@ -105,7 +105,7 @@ static int read_dockerfile(const struct build_request *req, char **name, struct 
 }
 
 /* T: what was asked for (an argument SOURCE_DATE_EPOCH counts too, as BuildKit has
- * it), else the base's `created`, else 1980 (design 6, Time). */
+ * it), else the base's `created`, else 1980 (hod-layers(5), TIME). */
 static int set_time(struct build *b, const struct image *base, struct error *err)
 {
 	const char *epoch = plan_build_arg(b->request, "SOURCE_DATE_EPOCH");

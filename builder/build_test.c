@@ -476,7 +476,7 @@ static void equal_contexts_give_equal_digests(void **state)
 	assert_true(digest_equal(&d[0], &d[2]));
 }
 
-/* Design 6, Time. */
+/* hod-layers(5), TIME. */
 static void the_time_is_what_was_asked_for(void **state)
 {
 	static const struct {
@@ -554,7 +554,7 @@ static void a_kept_time_is_part_of_the_key(void **state)
 	}
 }
 
-/* 11.4; design 6, JSON. */
+/* 11.4; hod-layers(5), JSON. */
 static void labels_and_annotations_go_where_they_belong(void **state)
 {
 	auto_buf struct buf manifest = BUF_INIT;

@@ -2,8 +2,8 @@
  * context.h - the files that COPY may take: a folder, minus what is ignored
  *
  * The context is a tree view (tree.h) whose folders are read when they are first
- * entered; ignored paths do not exist in it (dockerfile.md 15).  Owners are 0:0,
- * the host's xattrs are dropped, sockets are empty files (8.7, 8.16; design 6).
+ * entered; ignored paths do not exist in it (rules 15).  Owners are 0:0, the host's
+ * xattrs are dropped, sockets are empty files (8.7, 8.16; hod-layers(5), LAYERS).
  * Links are resolved inside the folder.  A file whose content digest is
  * remembered (filehash.h) has it in its node from the start.
  */

@@ -213,7 +213,7 @@ static void make_socket(const char *name)
 	assert_int_equal(chmod(path, 0640), 0);
 }
 
-/* 8.7, 8.16, 8.17, design 6 */
+/* 8.7, 8.16, 8.17; hod-layers(5), LAYERS */
 static void a_node_is_what_the_file_is_but_for_its_owner(void **state)
 {
 	auto_free char *fifo = in_folder("ctx/p"), *file = in_folder("ctx/f"),
@@ -269,7 +269,7 @@ static void a_node_is_what_the_file_is_but_for_its_owner(void **state)
 	context_close(c);
 }
 
-/* 17.2 */
+/* 8.5 */
 static void links_are_resolved_inside_the_context(void **state)
 {
 	struct error err = ERROR_INIT;

@@ -51,7 +51,7 @@ static struct node *make_folders(struct transfer *x, struct node *dir, const cha
 }
 
 /* Between stages user.* and security.capability stay, all else is dropped
- * (design 6); context files have none. */
+ * (hod-layers(5), LAYERS); context files have none. */
 static const struct xattrs *kept_xattrs(const struct xattrs *x, struct xattrs **scratch)
 {
 	size_t n = 0;
@@ -98,6 +98,8 @@ static struct node *put_node(struct transfer *x, struct node *source, struct nod
 			       .content = source->content};
 	struct node *target;
 
+	if (source->type == NODE_FILE && copy_check_size(source, err) < 0)
+		return NULL;
 	v.attrs.xattrs = kept_xattrs(source->attrs.xattrs, &scratch);
 	if (c->has_owner) {
 		v.attrs.uid = c->uid;
@@ -132,7 +134,8 @@ static int check_clash(struct node *source, struct node *target, struct error *e
 	return -1;
 }
 
-/* Merges what is in a source folder into a target folder. */
+/* Merges what is in a source folder into a target folder.  tree_put refuses what lies
+ * deeper than NODE_LEVELS, and thereby ends the recursion. */
 static int merge_folder(struct transfer *x, struct node *source, struct node *target,
 			struct error *err)
 {

@@ -2,8 +2,8 @@
  * copy.h - COPY: from one tree into another
  *
  * Three parts, so that a cached step stops after the second: which sources match
- * (dockerfile.md 8a), what they are (the step's key), what they become in the
- * destination (8b).  Sources are nodes of a tree, be it the context's view or a
+ * (rules 8.1 to 8.8), what they are (the step's key), what they become in the
+ * destination (8.9 to 8.20).  Sources are nodes of a tree, be it the context's view or a
  * stage's; nothing is read from the base.
  */
 #ifndef HOD_COPY_H
@@ -20,6 +20,11 @@ struct context;
 struct error;
 struct node;
 struct tree;
+
+/* Larger files are refused by name (E_INPUT), and larger sums between stages: a hole
+ * costs nothing in a layer that is read, but its zeros are compressed into the one that
+ * is written, and no registry takes what comes of it. */
+#define COPY_SIZE_MAX ((uint64_t)8 << 40) /* bytes */
 
 struct copy_match {
 	struct node *node;
@@ -58,7 +63,7 @@ int copy_match(struct copy *c, struct error *err);
 /* True when the content digest of every file that matched is known without
  * reading it.  Enters all folders that match. */
 int copy_digests_known(struct copy *c, bool *known, struct error *err);
-/* The digest of all that the step reads (design 5).  listing gets a line
+/* The digest of all that the step reads (hod-store(5)).  listing gets a line
  * "HEX PATH\n" for each entry, to explain a later miss.  Files of a context without a
  * digest are read. */
 int copy_inputs(struct copy *c, struct digest *out, struct buf *listing,
@@ -69,6 +74,8 @@ int copy_apply(struct copy *c, struct tree *to, int64_t time, struct error *err)
 /* Gives valid .pyc files that were set the mtime that their sources have now (pyc.h).
  * Contents must be where they can be opened. */
 int copy_bytecode(struct copy *c, struct tree *to, struct error *err);
+/* E_INPUT when the file is larger than COPY_SIZE_MAX. */
+int copy_check_size(const struct node *n, struct error *err);
 /* After the layer was written: gives the context's files the digests that were computed
  * on the way. */
 void copy_settle(struct copy *c);

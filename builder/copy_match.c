@@ -202,13 +202,19 @@ int copy_match(struct copy *c, struct error *err)
 /* Calls fn for a node and all below it, folders first, in order. */
 typedef int visit_fn(void *ctx, struct node *n, const char *path, struct error *err);
 
-static int visit(struct copy *c, struct node *n, struct buf *path, visit_fn *fn,
-		 void *ctx, struct error *err)
+static int visit(struct copy *c, struct node *n, struct buf *path, unsigned depth,
+		 visit_fn *fn, void *ctx, struct error *err)
 {
 	struct cursor cur;
 	struct node *child;
-	int rc = fn(ctx, n, path->data, err);
+	int rc;
 
+	/* A context can be deeper than anything a layer holds. */
+	if (depth > NODE_LEVELS)
+		return error_set(err, E_INPUT,
+				 "%.200s...: nested more than %d folders deep",
+				 path->data, NODE_LEVELS);
+	rc = fn(ctx, n, path->data, err);
 	if (rc || n->type != NODE_DIR)
 		return rc;
 	if (tree_children(c->from, n, &cur, err) < 0)
@@ -219,7 +225,7 @@ static int visit(struct copy *c, struct node *n, struct buf *path, visit_fn *fn,
 		if (len)
 			buf_addc(path, '/');
 		buf_adds(path, child->name);
-		rc = visit(c, child, path, fn, ctx, err);
+		rc = visit(c, child, path, depth + 1, fn, ctx, err);
 		buf_truncate(path, len);
 	}
 	return rc;
@@ -231,7 +237,7 @@ static int visit_match(struct copy *c, size_t i, visit_fn *fn, void *ctx,
 	auto_buf struct buf path = BUF_INIT;
 
 	buf_adds(&path, c->matches[i].name);
-	return visit(c, c->matches[i].node, &path, fn, ctx, err);
+	return visit(c, c->matches[i].node, &path, 0, fn, ctx, err);
 }
 
 static int visit_all(struct copy *c, visit_fn *fn, void *ctx, struct error *err)
@@ -258,6 +264,14 @@ int copy_digests_known(struct copy *c, bool *known, struct error *err)
 	return c->context ? visit_all(c, check_digest, known, err) : 0;
 }
 
+int copy_check_size(const struct node *n, struct error *err)
+{
+	if (n->size <= COPY_SIZE_MAX)
+		return 0;
+	return error_set(err, E_INPUT, "%s: a file larger than 8 TiB cannot be copied",
+			 n->name);
+}
+
 struct inputs {
 	struct copy *copy;
 	struct hash all, one;
@@ -282,6 +296,8 @@ static int hash_content(struct inputs *in, struct node *n, struct error *err)
 	struct copy *c = in->copy;
 	struct hash *h = &in->one;
 
+	if (copy_check_size(n, err) < 0)
+		return -1;
 	hash_u64(h, n->size);
 	if (!n->size)
 		return 0;

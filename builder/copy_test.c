@@ -13,7 +13,7 @@
 
 /* One COPY from a stage's tree into another tree: what the step sets, or why not. */
 struct copy_case {
-	const char *rule; /* of dockerfile.md */
+	const char *rule; /* of hod-dockerfile(5), RULES */
 	const char *from, *to;
 	const char *sources; /* separated by | */
 	const char *dest;
@@ -347,7 +347,7 @@ static void inputs_of(const char *from, const char *sources, bool times,
 	tree_free(t);
 }
 
-/* 16.1 and design 5: path, type, mode, owner, link target, device, hard-link group,
+/* 16.1 and hod-store(5): path, type, mode, owner, link target, device, hard-link group,
  * content. */
 static void everything_that_a_copy_reads_is_in_its_key(void **state)
 {
@@ -441,6 +441,74 @@ static void the_listing_has_a_line_for_each_path(void **state)
 	assert_int_equal(n, 4);
 }
 
+/* A context's view: folders in folders, without end. */
+static int fill_endless(void *ctx, struct tree *t, struct node *dir, struct error *err)
+{
+	static const struct node_value v = {.type = NODE_DIR, .attrs = {.mode = 0755}};
+
+	(void)ctx, (void)err;
+	tree_add(t, dir, "d", 1, &v);
+	return 0;
+}
+
+static void folders_nested_too_deep_are_refused_before_they_are_read(void **state)
+{
+	struct tree *from = tree_new_view(fill_endless, NULL), *to = tree_of("");
+	struct copy c = {.from = from, .dest = "/"};
+	auto_buf struct buf listing = BUF_INIT;
+	struct error err = ERROR_INIT;
+	struct digest d;
+
+	(void)state;
+	strv_add(&c.sources, ".");
+	fine(copy_match(&c, &err), &err);
+	assert_int_equal(copy_inputs(&c, &d, &listing, &err), -1);
+	assert_int_equal(err.kind, E_INPUT);
+	assert_non_null(strstr(err.msg, "nested more than 255 folders deep"));
+	err = (struct error)ERROR_INIT;
+	tree_begin_step(to);
+	assert_int_equal(copy_apply(&c, to, 0, &err), -1);
+	assert_int_equal(err.kind, E_INPUT);
+	assert_non_null(strstr(err.msg, "nested more than 255 folders deep"));
+	copy_release(&c);
+	tree_free(from);
+	tree_free(to);
+}
+
+static void a_file_that_no_layer_could_take_is_refused_by_name(void **state)
+{
+	static const uint64_t sizes[] = {COPY_SIZE_MAX, COPY_SIZE_MAX + 1, INT64_MAX};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		static const struct digest layer = {{1}};
+		struct tree *from = tree_new(), *to = tree_of("");
+		struct copy c = {.from = from, .dest = "/o/"};
+		struct node_value v = {.type = NODE_FILE, .size = sizes[i]};
+		auto_buf struct buf listing = BUF_INIT;
+		struct error err = ERROR_INIT;
+		struct digest d;
+		int want = sizes[i] > COPY_SIZE_MAX ? -1 : 0;
+
+		v.content.kind = CONTENT_LAYER;
+		v.content.layer.diff_id = &layer;
+		assert_non_null(tree_put(from, tree_root(from), "huge", 4, &v, &err));
+		strv_add(&c.sources, "huge");
+		fine(copy_match(&c, &err), &err);
+		assert_int_equal(copy_inputs(&c, &d, &listing, &err), want);
+		tree_begin_step(to);
+		assert_int_equal(copy_apply(&c, to, 0, &err), want);
+		if (want < 0) {
+			assert_int_equal(err.kind, E_INPUT);
+			assert_non_null(strstr(err.msg, "huge"));
+			assert_non_null(strstr(err.msg, "8 TiB"));
+		}
+		copy_release(&c);
+		tree_free(from);
+		tree_free(to);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +518,9 @@ int main(void)
 		cmocka_unit_test(everything_that_a_copy_reads_is_in_its_key),
 		cmocka_unit_test(the_numbers_of_hard_link_groups_are_not_in_the_key),
 		cmocka_unit_test(the_listing_has_a_line_for_each_path),
+		cmocka_unit_test(
+			folders_nested_too_deep_are_refused_before_they_are_read),
+		cmocka_unit_test(a_file_that_no_layer_could_take_is_refused_by_name),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "builder/copy.h"
 #include "builder/rootfs/content.h"
+#include "builder/rootfs/index.h"
 #include "builder/rootfs/tree.h"
 #include "builder/rootfs/treeload.h"
 #include "builder/stage.h"
@@ -64,29 +67,43 @@ static int layer_of(const struct stage_state *s, const struct digest *diff_id,
 	return error_set(err, E_BUG, "a file's layer is not part of its stage");
 }
 
-/* layer_put: the next bytes of one content. */
-static int put_bytes(void *ctx, size_t i, const void *bytes, size_t len,
-		     struct error *err)
+static int write_at(int fd, const char *p, size_t len, uint64_t offset, struct error *err)
 {
-	struct wanted *w = ((void **)ctx)[0];
-	const struct extraction *x = ((void **)ctx)[1];
-	const char *p = bytes;
-
-	if (len > w->items[i]->size - w->done[i])
-		return error_set(err, E_CORRUPT, "a file is longer than its header says");
 	while (len) {
-		ssize_t n =
-			pwrite(x->fd, p, len, (off_t)(w->items[i]->offset + w->done[i]));
+		ssize_t n = pwrite(fd, p, len, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return error_errno(err, "cannot write a temporary file");
-		w->done[i] += (uint64_t)n;
+		offset += (uint64_t)n;
 		p += n;
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+static bool is_zero(const char *p, size_t len)
+{
+	return !*p && !memcmp(p, p + 1, len - 1);
+}
+
+/* layer_put: the next bytes of one content.  The spool has its full length already: what
+ * is not written is a hole there, and zeros pack so well that a small layer could
+ * otherwise fill the disk with them. */
+static int put_bytes(void *ctx, size_t i, const void *bytes, size_t len,
+		     struct error *err)
+{
+	struct wanted *w = ((void **)ctx)[0];
+	const struct extraction *x = ((void **)ctx)[1];
+	uint64_t offset = w->items[i]->offset + w->done[i];
+
+	if (len > w->items[i]->size - w->done[i])
+		return error_set(err, E_CORRUPT, "a file is longer than its header says");
+	w->done[i] += len;
+	if (!bytes || !len || is_zero(bytes, len))
+		return 0;
+	return write_at(x->fd, bytes, len, offset, err);
 }
 
 /* Reads what is wanted of one layer, and the layer to its end. */
@@ -149,8 +166,9 @@ static int from_layers(struct extraction *x, struct error *err)
 }
 
 /* Distributes the sorted items over the layers and gives them their offsets;
- * names of one inode share one. */
-static void arrange(struct extraction *x, struct item *items, size_t n)
+ * names of one inode share one.  *total is the spool's length. */
+static int arrange(struct extraction *x, struct item *items, size_t n, uint64_t *total,
+		   struct error *err)
 {
 	uint64_t offset = 0;
 
@@ -171,10 +189,84 @@ static void arrange(struct extraction *x, struct item *items, size_t n)
 			w->done = xcalloc(room, sizeof(*w->done));
 		}
 		items[i].offset = offset;
-		offset += items[i].size;
+		if (__builtin_add_overflow(offset, items[i].size, &offset) ||
+		    offset > COPY_SIZE_MAX)
+			return error_set(err, E_FAILED,
+					 "the files to copy hold more than 8 TiB");
 		w->headers[w->n] = items[i].header;
 		w->items[w->n++] = &items[i];
 	}
+	*total = offset;
+	return 0;
+}
+
+static int by_number(const void *va, const void *vb)
+{
+	uint64_t a = *(const uint64_t *)va, b = *(const uint64_t *)vb;
+
+	return (a > b) - (a < b);
+}
+
+/* What the wanted files of a layer take on disk at most: no more than lies between their
+ * headers and those of the next files, however large they are with their holes.  The
+ * layer's last file counts nothing. */
+static uint64_t stored_size(const struct wanted *w, const struct index *ix)
+{
+	auto_free uint64_t *headers = xcalloc(index_count(ix), sizeof(*headers));
+	struct index_node in;
+	uint64_t sum = 0;
+	size_t n = 0, k = 0;
+
+	for (uint32_t i = 0; i < index_count(ix); i++) {
+		index_get(ix, i, &in);
+		if (in.content.kind == CONTENT_LAYER)
+			headers[n++] = in.content.layer.header;
+	}
+	if (n)
+		qsort(headers, n, sizeof(*headers), by_number);
+	for (size_t i = 0; i < w->n; i++) {
+		while (k < n && headers[k] <= w->headers[i])
+			k++;
+		uint64_t gap = k < n ? headers[k] - w->headers[i] : 0;
+
+		sum += gap < w->items[i]->size ? gap : w->items[i]->size;
+	}
+	return sum;
+}
+
+/* Gives the spool its length, and refuses at once what will not fit on the disk. */
+static int make_room(const struct extraction *x, uint64_t total, struct error *err)
+{
+	const struct stage_state *s = x->stage;
+	uint64_t need = 0, room;
+	struct statvfs fs;
+
+	if (ftruncate(x->fd, (off_t)total) < 0)
+		return error_errno(err, "cannot make a temporary file of %llu bytes",
+				   (unsigned long long)total);
+	if (fstatvfs(x->fd, &fs) < 0)
+		return error_errno(err, "cannot tell the free space");
+	room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (total <= room)
+		return 0;
+	for (size_t i = 0; i < s->nlayers; i++) {
+		struct index *ix;
+
+		if (!x->layers[i].n)
+			continue;
+		ix = treeload_open(s->build->store, &s->layers[i].diff_id, err);
+		if (!ix)
+			return -1;
+		need += stored_size(&x->layers[i], ix);
+		index_unref(ix);
+	}
+	if (need <= room)
+		return 0;
+	error_set(err, E_FAILED,
+		  "the files to copy take %llu MB, but only %llu MB are free in %s",
+		  (unsigned long long)(need / 1000000),
+		  (unsigned long long)(room / 1000000), store_path(s->build->store));
+	return error_hint(err, "they are unpacked there first; free some space");
 }
 
 /* Copies the contents of n nodes to fd; items (n of them) says where afterwards. */
@@ -182,7 +274,8 @@ static int extract(struct stage_state *s, struct node *const *nodes, size_t n, i
 		   struct item *items, struct error *err)
 {
 	struct extraction x = {.stage = s, .fd = fd};
-	int rc = 0;
+	uint64_t total = 0;
+	int rc;
 
 	for (size_t i = 0; i < n; i++) {
 		items[i] = (struct item){.header = nodes[i]->content.layer.header,
@@ -194,8 +287,11 @@ static int extract(struct stage_state *s, struct node *const *nodes, size_t n, i
 	}
 	qsort(items, n, sizeof(*items), by_place);
 	x.layers = xcalloc(s->nlayers, sizeof(*x.layers));
-	arrange(&x, items, n);
-	rc = from_layers(&x, err);
+	rc = arrange(&x, items, n, &total, err);
+	if (!rc)
+		rc = make_room(&x, total, err);
+	if (!rc)
+		rc = from_layers(&x, err);
 	for (size_t i = 0; i < s->nlayers; i++) {
 		free(x.layers[i].headers);
 		free(x.layers[i].items);

@@ -23,7 +23,9 @@ int extract_file(struct stage_state *s, const char *path, size_t max, struct buf
 
 /* Copies the contents of nodes[] (regular files of s's tree whose content is
  * CONTENT_LAYER) into one temporary file and points targets[i] of `into` there;
- * nodes[i] and targets[i] belong together.  The file lives until spool_close. */
+ * nodes[i] and targets[i] belong together.  The file lives until spool_close.  Holes stay
+ * holes, so a sparse file takes what it has of data.  E_FAILED when the sizes come to
+ * more than COPY_SIZE_MAX, or the data to more than the free space. */
 struct spool;
 struct spool *spool_open(struct stage_state *s, struct node *const *nodes,
 			 struct node *const *targets, size_t n, struct tree *into,

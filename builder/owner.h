@@ -2,7 +2,7 @@
  * owner.h - user and group names of an image
  *
  * COPY --chown and WORKDIR resolve `user[:group]` by the stage's own /etc/passwd
- * and /etc/group, never the host's (dockerfile.md 8.19, 10.2).
+ * and /etc/group, never the host's (rules 8.19, 10.2).
  */
 #ifndef HOD_OWNER_H
 #define HOD_OWNER_H

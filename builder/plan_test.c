@@ -225,7 +225,7 @@ static const struct plan_case cases[] = {
 	 NULL,
 	 {0},
 	 {0}},
-	{"18.7 FROM stage-${ARG}",
+	{"4.1 FROM stage-${ARG}",
 	 "ARG K=dev\nFROM scratch AS s-dev\nFROM b AS s-prod\nFROM s-${K}\n",
 	 "scratch\n(docker.io/library/b:latest)\nstage 0\n",
 	 NULL,

@@ -1,5 +1,5 @@
 /*
- * pyc.h - Python bytecode that stays valid in the image (design 6, Python bytecode)
+ * pyc.h - Python bytecode that stays valid in the image (hod-layers(5), BYTECODE)
  *
  * A `.pyc` whose flags word is 0 holds the mtime and size of its source (PEP 552):
  * magic, flags, mtime, size, 4 bytes each, little-endian.  Where both match, Python

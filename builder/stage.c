@@ -15,7 +15,7 @@
 #include "registry/base/stream.h"
 #include "registry/store.h"
 
-/* Part of every step key: a change of what steps do or of section 6's bytes
+/* Part of every step key: a change of what steps do or of hod-layers(5)'s bytes
  * makes old records unfindable. */
 #define STEP_FORMAT 1
 
@@ -82,7 +82,7 @@ static void base_key(struct stage_state *s)
 }
 
 /* One entry that is not empty_layer for each layer, or Lambda may refuse the
- * image: a history that does not fit is replaced (design 6, JSON). */
+ * image: a history that does not fit is replaced (hod-layers(5), JSON). */
 static void mend_history(struct stage_state *s)
 {
 	struct image_config *c = &s->config;

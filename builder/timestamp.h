@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define TIMESTAMP_TEXT 32
-/* 1980-01-01T00:00:00Z: where nothing better is known (design 6, Time). */
+/* 1980-01-01T00:00:00Z: where nothing better is known (hod-layers(5), TIME). */
 #define TIMESTAMP_FLOOR 315532800
 #define TIMESTAMP_MAX 253402300799 /* 9999-12-31T23:59:59Z */
 

@@ -53,7 +53,7 @@ struct instruction {
 	size_t nflags;
 	bool json;   /* exec form */
 	bool broken; /* its arguments could not be split; an error says why */
-	/* What section 3 yields.  RUN, CMD, ENTRYPOINT, SHELL: the JSON elements,
+	/* What rules 3 yield.  RUN, CMD, ENTRYPOINT, SHELL: the JSON elements,
 	 * or one raw string (none when the line is empty).  COPY, ADD, VOLUME,
 	 * EXPOSE, FROM, ARG: words.  USER, WORKDIR, STOPSIGNAL, MAINTAINER: one
 	 * word.  HEALTHCHECK: its type in upper case, then the command (one raw

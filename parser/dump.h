@@ -10,7 +10,7 @@
 #include "parser/arena.h"
 #include "parser/dockerfile.h"
 
-/* BuildKit's test format: one line per instruction, as section 20 has it. */
+/* BuildKit's test format: one line per instruction, as its parser tests print it. */
 char *dockerfile_dump_sexp(struct arena *a, const struct dockerfile *df);
 
 /*

@@ -1,7 +1,7 @@
 /*
  * words.h - one logical line to flags, JSON elements, words, pairs
  *
- * The splitters of dockerfile.md sections 2, 3 and 5.  None of them expands
+ * The splitters of rules 2, 3 and 5.  None of them expands
  * variables or (flags apart) removes quotes.  A span is a piece of a logical
  * line: text that is part of it, so that positions can be computed.
  */

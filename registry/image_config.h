@@ -68,7 +68,7 @@ void image_config_add_history(struct image_config *c, const char *created,
 /* Drops all history entries. */
 void image_config_clear_history(struct image_config *c);
 void image_config_add_diff_id(struct image_config *c, const struct digest *d);
-/* Design section 6, JSON: exact order and escapes.  Appends to out. */
+/* hod-layers(5), JSON: exact order and escapes.  Appends to out. */
 void image_config_write(const struct image_config *c, struct buf *out);
 
 #define auto_image_config __attribute__((cleanup(image_config_release)))

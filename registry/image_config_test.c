@@ -34,7 +34,7 @@ static void rewritten_is(const char *text, const char *want)
 
 static void every_field_is_written_in_its_place(void **state)
 {
-	/* design section 6, JSON: the order of the text there */
+	/* hod-layers(5), JSON: the order of the text there */
 	static const char want[] =
 		"{\"created\":\"2023-01-02T03:04:05Z\",\"author\":\"me\","
 		"\"architecture\":\"arm\","

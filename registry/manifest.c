@@ -299,7 +299,7 @@ void manifest_write(const struct manifest *m, struct buf *out)
 	json_close(out, '}');
 }
 
-/* Entries that are no images for anybody to run (aws.md 1.5). */
+/* Entries that are no images for anybody to run. */
 static bool is_skipped(const cJSON *entry, const char *type)
 {
 	const cJSON *notes = cJSON_GetObjectItemCaseSensitive(entry, "annotations");

@@ -67,8 +67,9 @@ void manifest_copy(struct manifest *to, const struct manifest *from);
 
 enum manifest_kind { MANIFEST_IMAGE, MANIFEST_INDEX };
 /* What the bytes are, by media type (may be NULL, or one that says nothing, such as
- * application/json) and body, which must agree (aws.md 1.4).  E_CORRUPT when they
- * do not or the body has the fields of both or of neither; E_INPUT for schema 1. */
+ * application/json) and body, which must agree (distribution-spec, "Pulling
+ * manifests").  E_CORRUPT when they do not or the body has the fields of both or of
+ * neither; E_INPUT for schema 1. */
 int manifest_kind(const char *media_type, const char *raw, size_t len,
 		  enum manifest_kind *kind, struct error *err);
 /* Reads an image's manifest; m must be empty and stays so on failure.  The types of
@@ -76,18 +77,18 @@ int manifest_kind(const char *media_type, const char *raw, size_t len,
 int manifest_parse(struct manifest *m, const char *raw, size_t len, struct error *err);
 /* The family's manifest media type. */
 const char *manifest_media_type(const struct manifest *m);
-/* design section 6, JSON: schemaVersion, mediaType, config, layers, annotations
+/* hod-layers(5), JSON: schemaVersion, mediaType, config, layers, annotations
  * (sorted); descriptors as mediaType, digest, size.  Appends to out. */
 void manifest_write(const struct manifest *m, struct buf *out);
 
-/* Chooses an image of an index for a platform (aws.md 1.5): attestations, unknown
+/* Chooses an image of an index for a platform: attestations, unknown
  * platforms and non-images are skipped; the best variant, of equals the first, wins;
  * an entry without a platform is the last choice.  *nested is set when the chosen
  * entry is itself an index.  E_MISSING names the platforms that are there. */
 int index_pick(const char *raw, size_t len, const struct platform *want,
 	       struct descriptor *out, bool *nested, struct error *err);
 
-/* The type that says the same in a family: a manifest mixes none (design 8).  NULL when
+/* The type that says the same in a family: a manifest mixes none.  NULL when
  * the family has no such type. */
 const char *layer_type_in(enum family f, const char *media_type);
 /* Media types by family: layer type for gzip, config, manifest. */

@@ -28,7 +28,7 @@ static int parse(struct manifest *m, const char *text, struct error *err)
 
 static void a_manifest_is_written_as_the_rules_say(void **state)
 {
-	/* design section 6, JSON: field by field */
+	/* hod-layers(5), JSON: field by field */
 	static const char want[] =
 		"{\"schemaVersion\":2,\"mediaType\":\"" MT_OCI_MANIFEST "\"," CONFIG
 		",\"layers\":[" LAYER "," LAYER "]"

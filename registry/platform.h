@@ -33,7 +33,7 @@ void platform_release(struct platform *p);
 void platform_copy(struct platform *to, const struct platform *from);
 char *platform_text(const struct platform *p); /* "linux/arm/v7"; yours to free */
 bool platform_equal(const struct platform *a, const struct platform *b);
-/* How well a machine `want` runs an image for `have` (aws.md 1.5): -1 not at all, 0 it
+/* How well a machine `want` runs an image for `have`: -1 not at all, 0 it
  * is the very platform, more for an older variant of it. */
 int platform_rank(const struct platform *want, const struct platform *have);
 

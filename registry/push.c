@@ -226,8 +226,7 @@ static int push_blobs(struct push *p, const struct manifest *m, struct error *er
 	return rc;
 }
 
-/* A registry with immutable tags refuses even what it has: then all is well
- * (aws.md 2.3). */
+/* A registry with immutable tags refuses even what it has: then all is well. */
 static bool is_there_already(struct push *p, const struct digest *d)
 {
 	struct digest there = {0};

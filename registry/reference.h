@@ -44,7 +44,7 @@ char *reference_repository(const struct reference *r);
 bool reference_same_repository(const struct reference *a, const struct reference *b);
 /* Where requests go: "registry-1.docker.io" for docker.io, else the host. */
 const char *reference_wire_host(const struct reference *r);
-/* A private ECR registry (aws.md 2.1): ACCOUNT.dkr.ecr.REGION.amazonaws.com and its
+/* A private ECR registry: ACCOUNT.dkr.ecr.REGION.amazonaws.com and its
  * kin in other partitions, FIPS and dual-stack. */
 bool reference_is_ecr(const struct reference *r);
 /* localhost, 127/8, [::1]: may be tried without TLS. */

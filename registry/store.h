@@ -1,7 +1,7 @@
 /*
  * store.h - images and blobs kept on this machine
  *
- * A store is an OCI image layout directory (design section 5), with hod's caches
+ * A store is an OCI image layout directory (hod-store(5)), with hod's caches
  * beside the layout's own files.  The same code reads and writes other layouts
  * (`-o oci:DIR`, `--build-context NAME=oci-layout://DIR`): those have no caches and no
  * format file.

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """slowlayer.py [options] DESCRIPTION: a layer from a description of its entries.
 
-A second writer of the layer rules ("The same bytes every time": tar and gzip), written from the
+A second writer of the layer rules (hod-layers(5), TAR and GZIP), written from the
 rules alone and with the standard library, to be compared byte for byte with hod's own.  Plain
 and slow on purpose: the whole layer lies in memory.  The format of DESCRIPTION ("-": stdin) is in
 README.md beside this file.

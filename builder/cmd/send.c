@@ -50,7 +50,7 @@ static int places_collect(struct places *p, struct store *st, const struct manif
 }
 
 /* ECR takes zstd, Lambda does not: better said before the push than by a function that
- * does not start (aws.md 7.1). */
+ * does not start. */
 static int check_target(const struct reference *ref, const struct manifest *m,
 			struct error *err)
 {

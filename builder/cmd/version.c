@@ -13,7 +13,7 @@
 #include "builder/rootfs/layer.h"
 
 /* The digests of layers depend on the processor's architecture and on ISA-L's version
- * (design 6, The promise): both are named. */
+ * (hod-layers(5), PROMISE): both are named. */
 static int run_version(struct app *app, int argc, char **argv, struct error *err)
 {
 	auto_strv struct strv operands = STRV_INIT;

@@ -2,7 +2,7 @@
  * deflate.h - one piece of a layer to raw deflate, the same bytes every time
  *
  * A piece is compressed by itself from a fresh state and ends on a byte
- * boundary, so that pieces can be made on any thread and joined (design 6, Gzip).
+ * boundary, so that pieces can be made on any thread and joined (hod-layers(5), GZIP).
  */
 #ifndef HOD_DEFLATE_H
 #define HOD_DEFLATE_H

@@ -4,7 +4,7 @@
  * trees/DIFF_ID in the store: little-endian, versioned, checksummed; fixed
  * records in folder-contiguous, name-sorted order, a string pool, interned
  * {uid, gid, mode, xattrs}, content digests in a side table; at most 100 bytes a
- * file for ordinary names (design 10.1).  An index is checked wholly when it is opened,
+ * file for ordinary names.  An index is checked wholly when it is opened,
  * so that readers need no checks; a damaged one is E_CORRUPT, and its owner
  * makes it again.
  *
@@ -36,20 +36,26 @@ struct index_entry {
 	const char *link; /* target of a symlink or hard link */
 	uint64_t header;  /* offset in the tar of the first header of the entry (pax
 			     included) */
-	const void *inline_bytes;    /* size bytes kept in the index, or NULL */
+	const void *inline_bytes;    /* size bytes to keep in the index, or NULL */
 	const struct digest *digest; /* of the content, or NULL */
 };
+
+/* Longer contents, and more than 16 of them, are not kept: they stay in the layer.  One
+ * that is replaced makes room. */
+#define INDEX_INLINE_MAX ((size_t)64 << 10)
 
 struct index_builder;
 struct index_builder *index_builder_new(void);
 void index_builder_free(struct index_builder *b); /* NULL is fine */
 /* E_CORRUPT for hostile paths: a `..` part, a parent that is no folder, an
  * empty name, a NUL, more than 255 levels, a hard link to a folder or out of the layer's
- * names by `..`. */
+ * names by `..`.  A layer is small where its index would be large, so E_CORRUPT too: over
+ * 5 million paths, over 32 MiB of different extended attributes, and strings that come to
+ * more than 64 MiB and 256 bytes for each path (or to 900 MB). */
 int index_builder_add(struct index_builder *b, const struct index_entry *e,
 		      struct error *err);
 /* Appends the file's bytes for the layer diff_id to out.  The builder can only be freed
- * afterwards.  E_CORRUPT when the layer outgrows an index (names over 1 GiB). */
+ * afterwards. */
 int index_builder_finish(struct index_builder *b, const struct digest *diff_id,
 			 struct buf *out, struct error *err);
 

@@ -27,6 +27,12 @@ static void ids_grow(struct ids *t)
 	*t = bigger;
 }
 
+void ids_release(struct ids *t)
+{
+	free(t->slots);
+	*t = (struct ids){0};
+}
+
 /* The place of key's number, which is 0 when it is new: the caller sets it at once.
  * It stays valid until the next call. */
 static uint32_t *ids_find(struct index_builder *b, struct ids *t, uint64_t hash,
@@ -34,7 +40,7 @@ static uint32_t *ids_find(struct index_builder *b, struct ids *t, uint64_t hash,
 {
 	uint32_t at, h = (uint32_t)(hash ^ hash >> 32);
 
-	if (t->n >= t->cap / 2)
+	if (t->n >= t->cap / 4 * 3)
 		ids_grow(t);
 	for (at = h & (t->cap - 1); t->slots[at].id; at = (at + 1) & (t->cap - 1))
 		if (t->slots[at].hash == h && same(b, t->slots[at].id, key))
@@ -53,8 +59,10 @@ static bool same_string(const struct index_builder *b, uint32_t id, const void *
 {
 	const struct text *t = key;
 
-	return b->interned[id - 1].len == t->len &&
-	       memcmp(b->pool.data + b->interned[id - 1].at, t->s, t->len) == 0;
+	/* Strings hold no NUL, so that the first one ends it. */
+	return t->len < b->pool.len - (id - 1) &&
+	       memcmp(b->pool.data + id - 1, t->s, t->len) == 0 &&
+	       b->pool.data[id - 1 + t->len] == '\0';
 }
 
 /* Puts a string with its NUL into the pool, once. */
@@ -64,14 +72,11 @@ static uint32_t intern(struct index_builder *b, const char *s, size_t len)
 	uint32_t *id = ids_find(b, &b->strings, hash_bytes(s, len, 1), same_string, &key);
 
 	if (*id == 0) {
-		GROW(b->interned, b->ninterned, b->interned_cap);
-		b->interned[b->ninterned].at = (uint32_t)b->pool.len;
-		b->interned[b->ninterned].len = (uint32_t)len;
-		*id = (uint32_t)++b->ninterned;
+		*id = (uint32_t)b->pool.len + 1;
 		buf_add(&b->pool, s, len);
 		buf_addc(&b->pool, '\0');
 	}
-	return b->interned[*id - 1].at;
+	return *id - 1;
 }
 
 static bool same_list(const struct index_builder *b, uint32_t id, const void *key)
@@ -109,6 +114,7 @@ static uint32_t intern_xattrs(struct index_builder *b, const struct xattrs *x)
 	b->lists[b->nlists].first = (uint32_t)b->nxattrs;
 	b->lists[b->nlists].count = (uint32_t)x->n;
 	*id = (uint32_t)++b->nlists;
+	b->xattr_bytes += sizeof(b->lists[0]);
 	for (size_t i = 0; i < x->n; i++) {
 		struct index_xattr d = {.name_len = (uint32_t)strlen(x->v[i].name),
 					.value_len = (uint32_t)x->v[i].len};
@@ -117,6 +123,7 @@ static uint32_t intern_xattrs(struct index_builder *b, const struct xattrs *x)
 		buf_add(&b->pool, x->v[i].value, d.value_len);
 		GROW(b->xattrs, b->nxattrs, b->xattrs_cap);
 		b->xattrs[b->nxattrs++] = d;
+		b->xattr_bytes += sizeof(d) + d.name_len + d.value_len;
 	}
 	return (uint32_t)b->nlists;
 }
@@ -182,7 +189,7 @@ static uint32_t lookup(const struct index_builder *b, uint32_t parent, struct te
 
 static uint32_t new_entry(struct index_builder *b, uint32_t parent, struct text name)
 {
-	struct entry e = {.parent = parent, .name_len = (uint32_t)name.len};
+	struct entry e = {.parent = parent, .name_len = (uint8_t)name.len};
 
 	e.name = intern(b, name.s, name.len);
 	GROW(b->entries, b->nentries, b->entries_cap);
@@ -214,11 +221,12 @@ void index_builder_free(struct index_builder *b)
 	if (!b)
 		return;
 	free(b->entries);
-	free(b->names.slots);
-	free(b->strings.slots);
-	free(b->attr_ids.slots);
-	free(b->list_ids.slots);
-	free(b->interned);
+	ids_release(&b->names);
+	ids_release(&b->strings);
+	ids_release(&b->attr_ids);
+	ids_release(&b->list_ids);
+	for (size_t i = 0; i < KEPT_MAX; i++)
+		free(b->kept[i].bytes);
 	free(b->attrs);
 	free(b->lists);
 	free(b->xattrs);
@@ -297,6 +305,28 @@ static int enter(struct index_builder *b, const struct parts *parts, size_t n,
 	return 0;
 }
 
+/* Keeps a content; the number of its slot + 1, or 0 when there is no room for it: it is
+ * then read from the layer like any other. */
+static uint8_t keep(struct index_builder *b, const void *bytes, uint64_t len)
+{
+	uint8_t i = 0;
+
+	while (i < KEPT_MAX && b->kept[i].bytes)
+		i++;
+	if (i == KEPT_MAX || len == 0 || len > INDEX_INLINE_MAX)
+		return 0;
+	b->kept[i].bytes = xmalloc(len);
+	b->kept[i].len = (uint32_t)len;
+	memcpy(b->kept[i].bytes, bytes, len);
+	return i + 1;
+}
+
+static void drop_kept(struct index_builder *b, uint8_t slot)
+{
+	free(b->kept[slot - 1].bytes);
+	b->kept[slot - 1] = (struct kept){0};
+}
+
 /* The entry of that name in folder, ready to be filled: what was there is forgotten,
  * but a folder that stays one keeps its children. */
 static struct entry *replace(struct index_builder *b, uint32_t folder, struct text name,
@@ -317,6 +347,9 @@ static struct entry *replace(struct index_builder *b, uint32_t folder, struct te
 		b->entries[*slot].whited = true;
 	}
 	struct entry *e = &b->entries[*slot];
+	/* Other names of the inode still have its content. */
+	if (e->kept && e->group == 0)
+		drop_kept(b, e->kept);
 	struct entry fresh = {.parent = e->parent,
 			      .name = e->name,
 			      .name_len = e->name_len,
@@ -391,8 +424,8 @@ static int add_hardlink(struct index_builder *b, uint32_t folder, struct text na
 		struct entry *e = replace(b, folder, name, NODE_FILE);
 		e->foreign = true;
 		e->attrs = intern_attrs(b, &none);
-		e->link = intern(b, path.data, path.len);
-		e->link_len = (uint32_t)path.len;
+		e->a = intern(b, path.data, path.len);
+		e->b = (uint32_t)path.len;
 		return 0;
 	}
 	if (b->entries[id].group == 0)
@@ -407,34 +440,54 @@ static int add_hardlink(struct index_builder *b, uint32_t folder, struct text na
 	return 0;
 }
 
-static int fill(struct index_builder *b, struct entry *e, const struct index_entry *in,
-		struct error *err)
+static int set_attrs(struct index_builder *b, struct entry *e,
+		     const struct index_entry *in, struct error *err)
 {
 	e->attrs = intern_attrs(b, &in->attrs);
 	e->mtime = in->mtime;
+	if (b->xattr_bytes > XATTRS_TOTAL)
+		return error_set(
+			err, E_CORRUPT,
+			"\"%s\": the layer's extended attributes are over %zu MiB",
+			in->path, XATTRS_TOTAL >> 20);
+	return 0;
+}
+
+static void set_file(struct index_builder *b, struct entry *e,
+		     const struct index_entry *in)
+{
+	uint64_t block = in->header / INDEX_BLOCK;
+
+	e->a = (uint32_t)in->size;
+	e->b = (uint32_t)(in->size >> 32);
+	e->header_low = (uint32_t)block;
+	e->header_high = (uint8_t)(block >> 32);
+	if (in->digest) {
+		GROW(b->digests, b->ndigests, b->digests_cap);
+		b->digests[b->ndigests] = *in->digest;
+		e->digest = (uint32_t)++b->ndigests;
+	}
+	if (in->inline_bytes)
+		e->kept = keep(b, in->inline_bytes, in->size);
+}
+
+static int fill(struct index_builder *b, struct entry *e, const struct index_entry *in,
+		struct error *err)
+{
+	if (set_attrs(b, e, in, err) < 0)
+		return -1;
 	switch (in->type) {
 	case NODE_FILE:
-		e->size = in->size;
-		e->header = in->header;
-		if (in->digest) {
-			GROW(b->digests, b->ndigests, b->digests_cap);
-			b->digests[b->ndigests] = *in->digest;
-			e->digest = (uint32_t)++b->ndigests;
-		}
-		if (in->inline_bytes && in->size > 0) {
-			e->inlined = true;
-			e->bytes = (uint32_t)b->pool.len;
-			buf_add(&b->pool, in->inline_bytes, in->size);
-		}
+		set_file(b, e, in);
 		break;
 	case NODE_SYMLINK:
-		e->link_len = in->link ? (uint32_t)strlen(in->link) : 0;
-		e->link = intern(b, in->link ? in->link : "", e->link_len);
+		e->b = in->link ? (uint32_t)strlen(in->link) : 0;
+		e->a = intern(b, in->link ? in->link : "", e->b);
 		break;
 	case NODE_CHAR:
 	case NODE_BLOCK:
-		e->major = in->major;
-		e->minor = in->minor;
+		e->a = in->major;
+		e->b = in->minor;
 		break;
 	case NODE_DIR:
 	case NODE_FIFO:
@@ -450,14 +503,12 @@ static int check_entry(const struct index_builder *b, const struct index_entry *
 		       struct error *err)
 {
 	if (b->nentries > INDEX_RECORDS_MAX - INDEX_LEVELS - 1 ||
-	    b->pool.len > INDEX_POOL_MAX)
+	    b->pool.len > POOL_FREE + POOL_PATH * b->nentries ||
+	    b->pool.len > INDEX_POOL_MAX / 8 * 7)
 		return error_set(err, E_CORRUPT, "the layer has too many paths");
 	if (in->size > INT64_MAX || in->header / INDEX_BLOCK >> 40 != 0 ||
 	    in->header % INDEX_BLOCK != 0)
 		return error_set(err, E_CORRUPT, "\"%s\" has an impossible size or place",
-				 in->path);
-	if (in->inline_bytes && in->size > INDEX_POOL_MAX)
-		return error_set(err, E_BUG, "\"%s\" is too large for an index",
 				 in->path);
 	if (in->link && strnlen(in->link, INDEX_LINK_MAX + 1) > INDEX_LINK_MAX)
 		return error_set(err, E_CORRUPT, "\"%s\" links to too long a path",

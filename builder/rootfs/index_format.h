@@ -16,11 +16,12 @@
 #include <endian.h>
 #include <stdint.h>
 
+#include "builder/rootfs/node.h"
 #include "registry/base/digest.h"
 
 #define INDEX_MAGIC "hodtree\n"
 #define INDEX_VERSION 1
-#define INDEX_LEVELS 255   /* folders above one another */
+#define INDEX_LEVELS NODE_LEVELS
 #define INDEX_NAME_MAX 255 /* NAME_MAX of every file system */
 #define INDEX_LINK_MAX 65535
 #define INDEX_POOL_MAX (1u << 30)

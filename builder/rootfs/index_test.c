@@ -454,6 +454,147 @@ static void a_file_is_mapped(void **state)
 	index_unref(same);
 }
 
+/* Adds etc/passwd again and again, then says how large the index is. */
+static size_t size_of_repeated(const char *const *paths, size_t npaths, size_t len)
+{
+	struct index_builder *b = index_builder_new();
+	auto_buf struct buf bytes = BUF_INIT;
+	auto_free char *content = xcalloc(len, 1);
+
+	for (unsigned i = 0; i < 3000; i++)
+		must_add(b, &(struct index_entry){.path = paths[i % npaths],
+						  .size = len,
+						  .inline_bytes = content,
+						  .header = i * 1024ull});
+	must_finish(b, &bytes);
+	struct index *ix = must_open(&bytes);
+	index_unref(ix);
+	return bytes.len;
+}
+
+static void a_content_that_comes_again_takes_the_place_of_the_first(void **state)
+{
+	static const char *const paths[] = {"etc/passwd", "etc/group"};
+
+	(void)state;
+	assert_in_range(size_of_repeated(paths, 1, 65536), 65536, 66536);
+	assert_in_range(size_of_repeated(paths, 2, 65536), 2 * 65536, 2 * 65536 + 1000);
+}
+
+static void contents_over_the_limits_stay_in_the_layer(void **state)
+{
+	struct index_builder *b = index_builder_new();
+	auto_buf struct buf bytes = BUF_INIT;
+	auto_free char *content = xcalloc(65537, 1);
+	unsigned kept = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		auto_free char *path = xasprintf("f%03u", i);
+		must_add(b, &(struct index_entry){.path = path,
+						  .size = i == 0 ? 65537 : 65536,
+						  .inline_bytes = content,
+						  .header = i * 512ull});
+	}
+	must_finish(b, &bytes);
+	struct index *ix = must_open(&bytes);
+	for (uint32_t i = 1; i <= 1000; i++) {
+		struct index_node n;
+		index_get(ix, i, &n);
+		kept += n.content.kind == CONTENT_INLINE;
+		if (n.content.kind != CONTENT_INLINE) {
+			assert_int_equal(n.content.kind, CONTENT_LAYER);
+			assert_int_equal(n.content.layer.header, (i - 1) * 512ull);
+		}
+		assert_true(i > 1 || n.content.kind == CONTENT_LAYER);
+	}
+	assert_in_range(kept, 1, 16);
+	assert_true(bytes.len < 1200000);
+	index_unref(ix);
+}
+
+/* A name of a group that is replaced leaves the content to the others. */
+static void a_hard_link_keeps_the_content_of_what_is_replaced(void **state)
+{
+	struct index_builder *b = index_builder_new();
+	auto_buf struct buf bytes = BUF_INIT;
+	struct index_node n;
+
+	(void)state;
+	must_add(b, &(struct index_entry){.path = "a", .size = 3, .inline_bytes = "one"});
+	must_add(b, &(struct index_entry){.path = "b", .hardlink = true, .link = "a"});
+	must_add(b, &(struct index_entry){.path = "a", .size = 3, .inline_bytes = "two"});
+	must_add(b, &(struct index_entry){.path = "a", .size = 3, .inline_bytes = "six"});
+	must_finish(b, &bytes);
+	struct index *ix = must_open(&bytes);
+	index_get(ix, 1, &n);
+	assert_memory_equal(n.content.bytes, "six", 3);
+	index_get(ix, 2, &n);
+	assert_memory_equal(n.content.bytes, "one", 3);
+	index_unref(ix);
+}
+
+/* Adds files of distinct xattrs until one is refused: how many bytes went in. */
+static size_t xattrs_until_refused(struct error *err)
+{
+	struct xattrs *x = xcalloc(1, sizeof(*x) + sizeof(x->v[0]));
+	struct index_builder *b = index_builder_new();
+	auto_free char *value = xcalloc(65536, 1);
+	size_t total = 0;
+
+	x->n = 1;
+	x->v[0] = (struct xattr){"user.a", value, 65536};
+	for (unsigned i = 0; i < 4000; i++) {
+		auto_free char *path = xasprintf("f%u", i);
+		memcpy(value, &i, sizeof(i));
+		if (index_builder_add(
+			    b, &(struct index_entry){.path = path, .attrs.xattrs = x},
+			    err) < 0)
+			break;
+		/* the same ones again cost nothing */
+		must_add(b, &(struct index_entry){.path = "again", .attrs.xattrs = x});
+		total += 65536;
+	}
+	index_builder_free(b);
+	free(x);
+	return total;
+}
+
+static void the_extended_attributes_of_a_layer_are_bounded(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_in_range(xattrs_until_refused(&err), 16 << 20, 40 << 20);
+	assert_int_equal(err.kind, E_CORRUPT);
+	assert_non_null(strstr(err.msg, "extended attributes"));
+}
+
+static void link_targets_do_not_grow_an_index_without_bound(void **state)
+{
+	struct index_builder *b = index_builder_new();
+	auto_free char *target = xmalloc(65536);
+	struct error err = ERROR_INIT;
+	unsigned i;
+
+	(void)state;
+	memset(target, 'x', 65535);
+	target[65535] = '\0';
+	for (i = 0; i < 20000; i++) {
+		auto_free char *path = xasprintf("l%u", i);
+		memcpy(target, path, strlen(path));
+		if (index_builder_add(b,
+				      &(struct index_entry){.path = path,
+							    .type = NODE_SYMLINK,
+							    .link = target},
+				      &err) < 0)
+			break;
+	}
+	assert_in_range(i, 400, 4000);
+	assert_int_equal(err.kind, E_CORRUPT);
+	index_builder_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +607,11 @@ int main(void)
 		cmocka_unit_test(forged_records_are_refused),
 		cmocka_unit_test(names_out_of_order_are_refused),
 		cmocka_unit_test(a_file_is_mapped),
+		cmocka_unit_test(a_content_that_comes_again_takes_the_place_of_the_first),
+		cmocka_unit_test(contents_over_the_limits_stay_in_the_layer),
+		cmocka_unit_test(a_hard_link_keeps_the_content_of_what_is_replaced),
+		cmocka_unit_test(the_extended_attributes_of_a_layer_are_bounded),
+		cmocka_unit_test(link_targets_do_not_grow_an_index_without_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,10 +9,14 @@
 /* The order of the file: breadth first, siblings bytewise. */
 struct order {
 	uint32_t *entries; /* file order -> entry */
-	uint32_t *first;   /* entry -> its first child in file order */
-	uint32_t *count;   /* entry -> number of children */
+	uint32_t *start;   /* sum of the children of the entries before this one */
 	size_t n;
 };
+
+static uint32_t children_of(const struct order *o, uint32_t entry)
+{
+	return o->start[entry + 1] - o->start[entry];
+}
 
 static int by_name(const void *a, const void *b, void *ctx)
 {
@@ -27,43 +31,38 @@ static void order_entries(struct index_builder *b, struct order *o)
 {
 	size_t n = b->nentries;
 	auto_free uint32_t *children = xcalloc(n, sizeof(*children));
-	auto_free uint32_t *start = xcalloc(n + 1, sizeof(*start));
 
 	o->entries = xcalloc(n, sizeof(*o->entries));
-	o->first = xcalloc(n, sizeof(*o->first));
-	o->count = xcalloc(n, sizeof(*o->count));
+	/* One ahead while the children are put in their places: each takes start[parent +
+	 * 1] on, so that it ends where the next parent's begin. */
+	o->start = xcalloc(n + 2, sizeof(*o->start));
 	for (size_t i = 1; i < n; i++) {
 		struct entry *e = &b->entries[i];
 		e->dead |= b->entries[e->parent].dead;
 		if (!e->dead)
-			start[e->parent + 1]++;
+			o->start[e->parent + 2]++;
 	}
-	for (size_t i = 1; i <= n; i++)
-		start[i] += start[i - 1];
-	for (size_t i = 1; i < n; i++) {
-		uint32_t parent = b->entries[i].parent;
+	for (size_t i = 1; i <= n + 1; i++)
+		o->start[i] += o->start[i - 1];
+	for (size_t i = 1; i < n; i++)
 		if (!b->entries[i].dead)
-			children[start[parent] + o->count[parent]++] = (uint32_t)i;
-	}
+			children[o->start[b->entries[i].parent + 1]++] = (uint32_t)i;
 	o->n = 1;
 	for (size_t i = 0; i < o->n; i++) {
-		uint32_t e = o->entries[i];
-		if (o->count[e] > 1)
-			qsort_r(children + start[e], o->count[e], sizeof(*children),
-				by_name, b);
-		o->first[e] = (uint32_t)o->n;
-		if (o->count[e] > 0)
-			memcpy(o->entries + o->n, children + start[e],
-			       o->count[e] * sizeof(*children));
-		o->n += o->count[e];
+		uint32_t e = o->entries[i], count = children_of(o, e);
+		uint32_t *first = children + o->start[e];
+		if (count > 1)
+			qsort_r(first, count, sizeof(*first), by_name, b);
+		if (count > 0)
+			memcpy(o->entries + o->n, first, count * sizeof(*first));
+		o->n += count;
 	}
 }
 
 static void order_release(struct order *o)
 {
 	free(o->entries);
-	free(o->first);
-	free(o->count);
+	free(o->start);
 }
 
 /* Numbers groups that still have two names from 1, the others get 0. */
@@ -81,41 +80,43 @@ static uint32_t *number_groups(const struct index_builder *b, const struct order
 	return number;
 }
 
-static struct index_record pack(const struct index_builder *b, const struct order *o,
-				uint32_t id, const uint32_t *groups, uint32_t digest)
+static struct index_record pack(const struct entry *e, const uint32_t *groups,
+				const uint32_t *digests)
 {
-	const struct entry *e = &b->entries[id];
-	uint64_t block = e->header / INDEX_BLOCK;
-	struct index_record r = {.name = htole32(e->name),
-				 .name_len = (uint8_t)e->name_len,
-				 .type = e->type,
-				 .header_high = (uint8_t)(block >> 32),
-				 .attrs = htole32(e->attrs),
-				 .group = htole32(groups[e->group]),
-				 .mtime = htole64((uint64_t)e->mtime),
-				 .header_low = htole32((uint32_t)block),
-				 .digest = htole32(digest)};
+	return (struct index_record){.name = htole32(e->name),
+				     .name_len = e->name_len,
+				     .type = e->type,
+				     .flags = (e->foreign ? RECORD_FOREIGN : 0) |
+					      (e->kept ? RECORD_INLINE : 0),
+				     .header_high = e->header_high,
+				     .attrs = htole32(e->attrs),
+				     .group = htole32(groups[e->group]),
+				     .mtime = htole64((uint64_t)e->mtime),
+				     .a = htole32(e->a),
+				     .b = htole32(e->b),
+				     .header_low = htole32(e->header_low),
+				     .digest = htole32(digests[e->digest])};
+}
 
-	if (e->type == NODE_DIR) {
-		/* One that was removed and made again by its children takes nothing
-		 * from below, not even its attributes. */
-		r.flags = (e->implied && !e->whited ? RECORD_IMPLIED : 0) |
-			  (e->opaque || e->whited ? RECORD_OPAQUE : 0);
-		r.a = htole32(o->first[id]);
-		r.b = htole32(o->count[id]);
-	} else if (e->foreign || e->type == NODE_SYMLINK) {
-		r.flags = e->foreign ? RECORD_FOREIGN : 0;
-		r.a = htole32(e->link);
-		r.b = htole32(e->link_len);
-	} else if (e->type == NODE_FILE) {
-		r.flags = e->inlined ? RECORD_INLINE : 0;
-		r.a = htole32((uint32_t)e->size);
-		r.b = htole32((uint32_t)(e->size >> 32));
-	} else if (e->type == NODE_CHAR || e->type == NODE_BLOCK) {
-		r.a = htole32(e->major);
-		r.b = htole32(e->minor);
+static void add_records(const struct index_builder *b, const struct order *o,
+			const uint32_t *groups, const uint32_t *digests, struct buf *out)
+{
+	uint32_t next = 1;
+
+	for (size_t i = 0; i < o->n; i++) {
+		const struct entry *e = &b->entries[o->entries[i]];
+		struct index_record r = pack(e, groups, digests);
+		if (e->type == NODE_DIR) {
+			/* One that was removed and made again by its children takes
+			 * nothing from below, not even its attributes. */
+			r.flags = (e->implied && !e->whited ? RECORD_IMPLIED : 0) |
+				  (e->opaque || e->whited ? RECORD_OPAQUE : 0);
+			r.a = htole32(next);
+			r.b = htole32(children_of(o, o->entries[i]));
+			next += le32toh(r.b);
+		}
+		buf_add(out, &r, sizeof(r));
 	}
-	return r;
 }
 
 static uint32_t add_digests(struct index_builder *b, const struct order *o,
@@ -146,15 +147,32 @@ static void add_words(struct buf *out, const void *words, size_t bytes)
 	}
 }
 
+/* Where the contents that are still in use come to lie: behind the pool's strings. */
+static size_t place_kept(const struct index_builder *b, const struct order *o,
+			 uint32_t at[static KEPT_MAX])
+{
+	size_t end = b->pool.len;
+
+	memset(at, 0, KEPT_MAX * sizeof(*at));
+	for (size_t i = 0; i < o->n; i++) {
+		uint8_t kept = b->entries[o->entries[i]].kept;
+		if (kept && !at[kept - 1]) {
+			at[kept - 1] = (uint32_t)end;
+			end += b->kept[kept - 1].len;
+		}
+	}
+	return end;
+}
+
 static uint32_t add_inlines(const struct index_builder *b, const struct order *o,
-			    struct buf *out)
+			    const uint32_t *at, struct buf *out)
 {
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < o->n; i++) {
 		const struct entry *e = &b->entries[o->entries[i]];
-		uint32_t words[2] = {(uint32_t)i, e->bytes};
-		if (e->inlined) {
+		if (e->kept) {
+			uint32_t words[2] = {(uint32_t)i, at[e->kept - 1]};
 			add_words(out, words, sizeof(words));
 			n++;
 		}
@@ -162,41 +180,58 @@ static uint32_t add_inlines(const struct index_builder *b, const struct order *o
 	return n;
 }
 
+static void add_pool(const struct index_builder *b, const uint32_t *at, size_t size,
+		     struct buf *out)
+{
+	size_t start = out->len;
+
+	buf_add(out, b->pool.data, b->pool.len);
+	buf_reserve(out, size - b->pool.len);
+	for (size_t i = 0; i < KEPT_MAX; i++)
+		if (at[i])
+			memcpy(out->data + start + at[i], b->kept[i].bytes,
+			       b->kept[i].len);
+	out->len = start + size;
+	out->data[out->len] = '\0';
+}
+
 int index_builder_finish(struct index_builder *b, const struct digest *diff_id,
 			 struct buf *out, struct error *err)
 {
 	struct index_header h = {.magic = INDEX_MAGIC, .version = htole32(INDEX_VERSION)};
 	struct order o;
-	uint32_t ngroups;
+	uint32_t ngroups, kept_at[KEPT_MAX];
 	size_t start = out->len;
 
-	if (b->pool.len > INDEX_POOL_MAX)
+	if (b->pool.len > INDEX_POOL_MAX - KEPT_MAX * INDEX_INLINE_MAX)
 		return error_set(err, E_CORRUPT, "the layer has too many paths");
+	/* Look-ups are over: a large layer's tables make room for what follows. */
+	ids_release(&b->names);
+	ids_release(&b->strings);
 	order_entries(b, &o);
+	size_t pool = place_kept(b, &o, kept_at);
 	auto_free uint32_t *groups = number_groups(b, &o, &ngroups);
 	auto_free uint32_t *digests = xcalloc(b->ndigests + 1, sizeof(*digests));
 	auto_buf struct buf digest_bytes = BUF_INIT;
 	h.digests = htole32(add_digests(b, &o, digests, &digest_bytes));
+	buf_reserve(out, sizeof(h) + o.n * sizeof(struct index_record) +
+				 digest_bytes.len + b->nattrs * sizeof(*b->attrs) +
+				 b->xattr_bytes + pool);
 	buf_add(out, &h, sizeof(h));
-	for (size_t i = 0; i < o.n; i++) {
-		uint32_t id = o.entries[i];
-		struct index_record r =
-			pack(b, &o, id, groups, digests[b->entries[id].digest]);
-		buf_add(out, &r, sizeof(r));
-	}
+	add_records(b, &o, groups, digests, out);
 	buf_add(out, digest_bytes.data, digest_bytes.len);
 	add_words(out, b->attrs, b->nattrs * sizeof(*b->attrs));
 	add_words(out, b->lists, b->nlists * sizeof(*b->lists));
 	add_words(out, b->xattrs, b->nxattrs * sizeof(*b->xattrs));
-	h.inlines = htole32(add_inlines(b, &o, out));
-	buf_add(out, b->pool.data, b->pool.len);
+	h.inlines = htole32(add_inlines(b, &o, kept_at, out));
+	add_pool(b, kept_at, pool, out);
 	memcpy(h.diff_id, diff_id->bytes, DIGEST_BYTES);
 	h.records = htole32((uint32_t)o.n);
 	h.attrs = htole32((uint32_t)b->nattrs);
 	h.lists = htole32((uint32_t)b->nlists);
 	h.xattrs = htole32((uint32_t)b->nxattrs);
 	h.groups = htole32(ngroups);
-	h.pool = htole64(b->pool.len);
+	h.pool = htole64(pool);
 	memcpy(out->data + start, &h, sizeof(h));
 	h.crc = htole32(
 		crc32_gzip_refl(0, (unsigned char *)out->data + start + INDEX_CRC_FROM,

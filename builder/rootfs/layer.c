@@ -12,9 +12,6 @@
 #include "registry/base/map.h"
 #include "registry/base/stream.h"
 
-/* Files whose bytes an index keeps; the same as treeload.c's. */
-#define INLINE_MAX 1048576
-
 /* A regular file that was written: where its content is from now on. */
 struct written {
 	struct node *node;
@@ -86,7 +83,7 @@ static void add_written(struct walk *w, const struct written *file)
 
 static bool is_kept_inline(const struct node *n, const char *path)
 {
-	return n->size <= INLINE_MAX &&
+	return n->size <= INDEX_INLINE_MAX &&
 	       (strcmp(path, "etc/passwd") == 0 || strcmp(path, "etc/group") == 0);
 }
 

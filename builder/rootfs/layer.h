@@ -1,7 +1,7 @@
 /*
  * layer.h - a step's changes to a reproducible layer: tar, gzip pieces, both digests
  *
- * One pipe on all cores: entries -> pieces (design 6, Gzip) -> {SHA-256 of the
+ * One pipe on all cores: entries -> pieces (hod-layers(5), GZIP) -> {SHA-256 of the
  * tar} and {deflate on workers} -> in order -> SHA-256 of the gzip -> store.
  * Memory is a fixed number of pieces whatever the layer's size; temporary space
  * is the compressed layer.  The bytes depend on the entries and the level only.

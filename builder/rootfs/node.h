@@ -12,6 +12,10 @@
 
 #include "registry/base/digest.h"
 
+/* Parts of a path: no index and no tree of layers has longer ones, so that a walk over
+ * either can recurse. */
+#define NODE_LEVELS 255
+
 enum node_type {
 	NODE_FILE,
 	NODE_DIR,

@@ -1,5 +1,5 @@
 /*
- * tar.h - tar headers by the exact rules of hod's layers (design 6, Tar)
+ * tar.h - tar headers by the exact rules of hod's layers (hod-layers(5), TAR)
  *
  * Pure functions from an entry to bytes: ustar where it fits, else a pax
  * header before it.  Nothing here depends on a library's version.

@@ -63,7 +63,8 @@ struct tree *tree_fork(struct tree *t);
 /* Puts a layer on top; folders already entered are updated.  Takes a reference.  The
  * index must outlive nothing: the tree keeps it.  E_CORRUPT when a hard link of the layer
  * names a path that the layers below do not have, or a folder; the tree is then as
- * before. */
+ * before.  E_CORRUPT too when what it has behind symlinks would lie deeper than
+ * NODE_LEVELS; the tree can then only be freed. */
 int tree_push_index(struct tree *t, struct index *ix, struct error *err);
 /* Says that what the current step set is now the layer ix (made by layer_write): the
  * nodes stay as they are, forks see it.  Takes a reference.  Call tree_begin_step
@@ -123,7 +124,9 @@ struct node_value {
 		content; /* pointers must live as long as the tree: see tree_strdup */
 };
 /* Sets dir/name to v, making or replacing it; a folder that stays a folder
- * keeps its children, any other replaced node loses them.  The node is returned. */
+ * keeps its children, any other replaced node loses them.  The node is returned.  NULL
+ * and E_INPUT when it would lie deeper than NODE_LEVELS, which no layer's index can say.
+ */
 struct node *tree_put(struct tree *t, struct node *dir, const char *name, size_t len,
 		      const struct node_value *v, struct error *err);
 /* Gives an existing node new attributes as part of this step. */
@@ -143,7 +146,7 @@ uint64_t tree_new_group(struct tree *t);
 /* After a layer was written, its nodes' contents are in that layer. */
 void tree_set_content(struct tree *t, struct node *n, const struct content *c);
 
-/* What this step set, in the layer's order (design 6, Tar): each folder before
+/* What this step set, in the layer's order (hod-layers(5), TAR): each folder before
  * its content, siblings bytewise by their names in the layer (a whiteout's is
  * .wh.NAME, but path ends in NAME), parents of changed paths included (with
  * changed = false), the root only when it changed.  A visit that does not return 0 ends

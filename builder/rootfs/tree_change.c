@@ -95,6 +95,11 @@ struct node *tree_put(struct tree *t, struct node *dir, const char *name, size_t
 		error_set(err, E_BUG, "\"%.*s\" cannot name a path", (int)len, name);
 		return NULL;
 	}
+	if (depth_of(dir) >= NODE_LEVELS) {
+		error_set(err, E_INPUT, "\"%.*s\" is nested more than %d folders deep",
+			  (int)len, name, NODE_LEVELS);
+		return NULL;
+	}
 	n = tree_find(t, dir, name, len);
 	if (n && folder == (n->folder != NULL)) {
 		touch(t, n);

@@ -66,7 +66,9 @@ struct tree {
 	struct folder *folders;
 	uint64_t groups; /* the last number given */
 	uint32_t step;
-	unsigned char *marks; /* by record of the layer that is being pushed; or NULL */
+	/* By record of the layer that is being pushed, or NULL: marks, and levels below.
+	 */
+	unsigned char *marks, *heights;
 	tree_fill *fill;
 	void *fill_ctx;
 };
@@ -74,6 +76,16 @@ struct tree {
 static inline struct branch *branch_of(struct node *n)
 {
 	return (struct branch *)n;
+}
+
+/* The number of parts of its path. */
+static inline unsigned depth_of(const struct node *n)
+{
+	unsigned depth = 0;
+
+	for (; n->parent; n = n->parent)
+		depth++;
+	return depth;
 }
 
 /* Zeroed memory that lives as long as the tree. */

@@ -112,7 +112,7 @@ static void merge_child(struct tree *t, struct node *dir, uint32_t layer, uint32
 	merge_folder(t, n, layer, &in, record);
 }
 
-/* A layer's record of a folder comes over dir.  An index has at most 255 levels. */
+/* A layer's record of a folder comes over dir.  The tree has at most NODE_LEVELS. */
 static void merge_folder(struct tree *t, struct node *dir, uint32_t layer,
 			 const struct index_node *in, uint32_t record)
 {
@@ -204,11 +204,12 @@ static int resolve_foreigns(struct tree *t, struct layer_ref *l, struct error *e
 	return 0;
 }
 
-/* Marks the folders that have an implied one below. */
-static unsigned char *mark_implied(const struct index *ix)
+/* Marks the folders that have an implied one below, and counts the levels. */
+static void mark_implied(struct tree *t, const struct index *ix)
 {
 	size_t n = index_count(ix);
-	unsigned char *marks = xcalloc(n, 1);
+	unsigned char *marks = t->marks = xcalloc(n, 1);
+	unsigned char *heights = t->heights = xcalloc(n, 1);
 	auto_free uint32_t *parent = xcalloc(n, sizeof(*parent));
 	struct index_node in;
 
@@ -220,10 +221,25 @@ static unsigned char *mark_implied(const struct index *ix)
 			marks[parent[i]] = HAS_IMPLIED;
 	}
 	/* A parent stands before its children. */
-	for (size_t i = n; i-- > 1;)
+	for (size_t i = n; i-- > 1;) {
 		if (marks[i])
 			marks[parent[i]] = HAS_IMPLIED;
-	return marks;
+		if (heights[parent[i]] <= heights[i])
+			heights[parent[i]] = heights[i] + 1;
+	}
+}
+
+/* What a layer has below a link lies deeper than in the layer itself, and the next layer
+ * can go on from there: without this there was no end to it. */
+static int check_graft(const struct tree *t, const struct node *to, const char *name,
+		       uint32_t record, struct error *err)
+{
+	if (depth_of(to) + t->heights[record] <= NODE_LEVELS)
+		return 0;
+	return error_set(err, E_CORRUPT,
+			 "\"%s\" is a link below, behind which paths would have over %d "
+			 "levels",
+			 name, NODE_LEVELS);
 }
 
 /* The folder that a symlink leads to, or NULL. */
@@ -262,6 +278,8 @@ static int graft_implied(struct tree *t, struct node *dir, uint32_t layer,
 		struct node *to = n && n->folder && !child.opaque ? n : NULL;
 		if (n && n->type == NODE_SYMLINK && child.implied) {
 			to = linked_folder(t, n);
+			if (to && check_graft(t, to, child.name, i, err) < 0)
+				return -1;
 			if (to)
 				t->marks[i] |= GRAFTED;
 			if (to && child.opaque)
@@ -303,12 +321,14 @@ int tree_push_index(struct tree *t, struct index *ix, struct error *err)
 	if (!in.implied)
 		set_values(t, root, layer, 0, &in);
 	if (index_implied_folders(ix) > 0) {
-		t->marks = mark_implied(ix);
+		mark_implied(t, ix);
 		r = graft_implied(t, root, layer, 0, err);
 	}
-	merge_folder(t, root, layer, &in, 0);
+	if (r == 0)
+		merge_folder(t, root, layer, &in, 0);
 	free(t->marks);
-	t->marks = NULL;
+	free(t->heights);
+	t->marks = t->heights = NULL;
 	return r;
 }
 

@@ -25,8 +25,15 @@ static int hash_piece(void *ctx, size_t i, const void *bytes, size_t len,
 {
 	struct contents *c = ctx;
 
+	static const char zeros[4096];
+
 	(void)err;
-	hash_add(&c->hashes[i], bytes, len);
+	if (bytes) {
+		hash_add(&c->hashes[i], bytes, len);
+		return 0;
+	}
+	for (; len > 0; len -= len < sizeof(zeros) ? len : sizeof(zeros))
+		hash_add(&c->hashes[i], zeros, len < sizeof(zeros) ? len : sizeof(zeros));
 	return 0;
 }
 

@@ -17,7 +17,8 @@
 #include "registry/store.h"
 
 #define BLOCK ((size_t)256 << 10)
-#define INLINE_MAX ((size_t)1 << 20)
+#define HEADERS_MAX \
+	((size_t)8 << 20) /* of one entry: libarchive keeps sparse maps whole */
 #define XATTR_MAX ((size_t)64 << 10)
 #define XATTRS_MAX ((size_t)1 << 20)
 
@@ -28,13 +29,26 @@ struct tar_in {
 	struct error err; /* of the source */
 	locale_t plain, before;
 	void *block;
+	bool in_header;
+	size_t header; /* bytes read for the current one */
+	bool more;     /* an entry was read: its content is to be skipped */
 };
 
 static la_ssize_t read_block(struct archive *a, void *ctx, const void **data)
 {
 	struct tar_in *in = ctx;
-	ssize_t n = source_read(in->src, in->block, BLOCK, &in->err);
+	ssize_t n;
 
+	if (in->in_header && in->header > HEADERS_MAX) {
+		error_set(&in->err, E_CORRUPT,
+			  "malformed tar: the headers of one entry "
+			  "are over 8 MiB");
+		archive_set_error(a, EIO, "the headers are too long");
+		return -1;
+	}
+	n = source_read(in->src, in->block, BLOCK, &in->err);
+	if (n > 0)
+		in->header += (size_t)n;
 	if (n < 0)
 		archive_set_error(a, EIO, "the stream failed");
 	*data = in->block;
@@ -88,21 +102,28 @@ static int tar_open(struct tar_in *in, struct source *src, struct error *err)
 	return 0;
 }
 
-/* 1 and an entry, 0 at the end, -1. */
+/* 1 and an entry, 0 at the end, -1.  The last entry's content is skipped first, so that
+ * what is read then are headers. */
 static int tar_next(struct tar_in *in, struct archive_entry **e, struct error *err)
 {
-	for (;;) {
-		int r = archive_read_next_header(in->a, e);
-		if (r == ARCHIVE_EOF)
-			return 0;
-		if (r == ARCHIVE_RETRY)
-			continue;
-		if (r == ARCHIVE_WARN)
-			log_debug("layer tar: %s", archive_error_string(in->a));
-		else if (r != ARCHIVE_OK)
-			return tar_failed(in, err);
-		return 1;
-	}
+	int r = in->more ? archive_read_data_skip(in->a) : ARCHIVE_OK;
+
+	if (r == ARCHIVE_FATAL)
+		return tar_failed(in, err);
+	in->in_header = true;
+	in->header = 0;
+	do
+		r = archive_read_next_header(in->a, e);
+	while (r == ARCHIVE_RETRY);
+	in->in_header = false;
+	in->more = true;
+	if (r == ARCHIVE_EOF)
+		return 0;
+	if (r == ARCHIVE_WARN)
+		log_debug("layer tar: %s", archive_error_string(in->a));
+	else if (r != ARCHIVE_OK)
+		return tar_failed(in, err);
+	return 1;
 }
 
 /* What one entry borrows. */
@@ -215,7 +236,7 @@ static bool kept_inline(const struct index_entry *in)
 {
 	const char *p = in->path;
 
-	if (in->type != NODE_FILE || in->size > INLINE_MAX || in->size == 0)
+	if (in->type != NODE_FILE || in->size > INDEX_INLINE_MAX || in->size == 0)
 		return false;
 	for (;;) {
 		if (*p == '/')
@@ -305,18 +326,40 @@ static void saved_name(const struct digest *diff_id, char name[static 6 + DIGEST
 	digest_hex(diff_id, name + 6);
 }
 
-int treeload_save_index(struct index_builder *b, struct store *st,
-			const struct digest *diff_id, struct error *err)
+int treeload_draft(struct index_builder *b, struct store *st,
+		   const struct digest *diff_id, struct tmp *draft, struct error *err)
 {
 	auto_buf struct buf bytes = BUF_INIT;
+
+	tmp_abort(draft);
+	if (index_builder_finish(b, diff_id, &bytes, err) < 0 ||
+	    tmp_open(draft, store_tmpdir(st), err) < 0)
+		return -1;
+	if (file_write_all(draft->fd, bytes.data, bytes.len, err) == 0)
+		return 0;
+	tmp_abort(draft);
+	return -1;
+}
+
+int treeload_commit(struct tmp *draft, struct store *st, const struct digest *diff_id,
+		    struct error *err)
+{
 	char name[6 + DIGEST_HEX];
 
 	saved_name(diff_id, name);
-	if (index_builder_finish(b, diff_id, &bytes, err) < 0 ||
-	    file_mkdirs(store_dirfd(st), "trees", err) < 0)
+	if (file_mkdirs(store_dirfd(st), "trees", err) < 0)
 		return -1;
-	return file_replace(store_tmpdir(st), store_dirfd(st), name, bytes.data,
-			    bytes.len, false, err);
+	return tmp_commit(draft, store_dirfd(st), name, false, err);
+}
+
+int treeload_save_index(struct index_builder *b, struct store *st,
+			const struct digest *diff_id, struct error *err)
+{
+	auto_tmp struct tmp draft = TMP_INIT;
+
+	if (treeload_draft(b, st, diff_id, &draft, err) < 0)
+		return -1;
+	return treeload_commit(&draft, st, diff_id, err);
 }
 
 int treeload_save(struct source *src, struct store *st, const struct digest *diff_id,
@@ -381,20 +424,18 @@ struct index *treeload_open(struct store *st, const struct digest *diff_id,
 	return NULL;
 }
 
-static int put_zeros(uint64_t n, size_t i, layer_put *put, void *ctx, struct error *err)
+static int put_hole(uint64_t n, size_t i, layer_put *put, void *ctx, struct error *err)
 {
-	static const char zeros[64 << 10];
-
 	while (n > 0) {
-		size_t len = n < sizeof(zeros) ? (size_t)n : sizeof(zeros);
-		if (put(ctx, i, zeros, len, err) < 0)
+		size_t len = n < SIZE_MAX ? (size_t)n : SIZE_MAX;
+		if (put(ctx, i, NULL, len, err) < 0)
 			return -1;
 		n -= len;
 	}
 	return 0;
 }
 
-/* The current entry's content, holes filled with zeros. */
+/* The current entry's content. */
 static int extract(struct tar_in *in, uint64_t size, size_t i, layer_put *put, void *ctx,
 		   struct error *err)
 {
@@ -416,12 +457,12 @@ static int extract(struct tar_in *in, uint64_t size, size_t i, layer_put *put, v
 		if (offset < 0 || (uint64_t)offset < at || (uint64_t)offset > size ||
 		    len > size - (uint64_t)offset)
 			return error_set(err, E_CORRUPT, "malformed tar: sparse map");
-		if (put_zeros((uint64_t)offset - at, i, put, ctx, err) < 0 ||
+		if (put_hole((uint64_t)offset - at, i, put, ctx, err) < 0 ||
 		    put(ctx, i, data, len, err) < 0)
 			return -1;
 		at = (uint64_t)offset + len;
 	}
-	return put_zeros(size - at, i, put, ctx, err);
+	return put_hole(size - at, i, put, ctx, err);
 }
 
 int treeload_extract(struct source *src, const uint64_t *wanted, size_t n, layer_put *put,

@@ -8,9 +8,10 @@
  * are E_CORRUPT.  No entry is not malformed: an empty stream, or zero blocks only.
  * Extended attributes are at most 64 KiB each, 1 MiB together.
  *
- * libarchive reads the headers (in the C locale, so that names stay bytes; one that a pax
- * record cuts by a NUL ends there); data is skipped, except for etc/passwd and
- * etc/group (at most 1 MiB each), which are kept inline.
+ * libarchive reads the headers (at most 8 MiB of them for one entry; in the C locale, so
+ *that names stay bytes; one that a pax record cuts by a NUL ends there); data is skipped,
+ *except for etc/passwd and etc/group (at most INDEX_INLINE_MAX bytes each), which are
+ *kept inline.
  */
 #ifndef HOD_TREELOAD_H
 #define HOD_TREELOAD_H
@@ -26,6 +27,7 @@ struct index;
 struct index_builder;
 struct source;
 struct store;
+struct tmp;
 
 /* Reads an uncompressed tar to its end into b; src stays yours. */
 int treeload_read(struct source *src, struct index_builder *b, struct error *err);
@@ -35,6 +37,15 @@ int treeload_save(struct source *src, struct store *st, const struct digest *dif
 /* Saves a finished builder (a layer that hod wrote). */
 int treeload_save_index(struct index_builder *b, struct store *st,
 			const struct digest *diff_id, struct error *err);
+/* The same in two parts, for a layer that is verified only later: the index goes into a
+ * temporary file of the store (so that b can be freed: a builder takes about twice the
+ * memory), then it gets its name.  draft is TMP_INIT or an earlier draft, which is
+ * dropped; tmp_abort it when it is not committed.  Drafts can be made on several threads
+ * at once. */
+int treeload_draft(struct index_builder *b, struct store *st,
+		   const struct digest *diff_id, struct tmp *draft, struct error *err);
+int treeload_commit(struct tmp *draft, struct store *st, const struct digest *diff_id,
+		    struct error *err);
 /* Notes that the blob of this digest was seen to be that layer, whole and verified; and
  * whether it was.  A base names both, and one of the two alone proves nothing: an index
  * that is there may have come from another, honest blob. */
@@ -48,8 +59,9 @@ struct index *treeload_open(struct store *st, const struct digest *diff_id,
 			    struct error *err);
 
 /* Copies the content of files out of one layer in one pass: wanted[] are tar header
- * offsets in ascending order, each once; holes of sparse files come as zeros; for each,
- * put(ctx, i, bytes, len) is called in pieces, in order.  src is the layer's uncompressed
+ * offsets in ascending order, each once; for each, put(ctx, i, bytes, len) is called
+ * in pieces, in order; bytes is NULL for a hole of a sparse file: len zeros, of which a
+ * small tar can have as many as a size can say.  src is the layer's uncompressed
  * tar and stays yours.  A header that is not met is E_CORRUPT. */
 typedef int layer_put(void *ctx, size_t i, const void *bytes, size_t len,
 		      struct error *err);

@@ -79,9 +79,137 @@ static void headers_are_where_python_sees_them(void **state)
 static int add_piece(void *ctx, size_t i, const void *bytes, size_t len,
 		     struct error *err)
 {
+	struct buf *out = ctx;
+
 	(void)i, (void)err;
-	buf_add(ctx, bytes, len);
+	if (bytes) {
+		buf_add(out, bytes, len);
+		return 0;
+	}
+	assert_true(len < 4 << 20);
+	buf_reserve(out, len);
+	memset(out->data + out->len, 0, len);
+	out->len += len;
 	return 0;
+}
+
+/* Runs a Python script in the run's folder. */
+static void python(const char *text)
+{
+	auto_free char *script = xasprintf("%s/make.py", folder);
+	FILE *f = fopen(script, "we");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	sh(NULL, PYTHON " make.py");
+}
+
+struct holes {
+	uint64_t holes, data;
+};
+
+static int count_piece(void *ctx, size_t i, const void *bytes, size_t len,
+		       struct error *err)
+{
+	struct holes *h = ctx;
+
+	(void)i, (void)err;
+	if (bytes)
+		h->data += len;
+	else
+		h->holes += len;
+	return 0;
+}
+
+static void the_holes_of_a_sparse_file_are_not_spelled_out(void **state)
+{
+	auto_buf struct buf tar = BUF_INIT;
+	struct holes h = {0};
+	struct error err = ERROR_INIT;
+	struct index_node in;
+
+	(void)state;
+	python("import io, tarfile\n"
+	       "t = tarfile.open('h.tar', 'w', format=tarfile.PAX_FORMAT)\n"
+	       "ti = tarfile.TarInfo('big'); ti.size = 3\n"
+	       "ti.pax_headers = {'GNU.sparse.size': str(1 << 50), "
+	       "'GNU.sparse.numblocks': '1',\n"
+	       "  'GNU.sparse.map': '1000000000000,3', 'GNU.sparse.name': 'big'}\n"
+	       "t.addfile(ti, io.BytesIO(b'abc')); t.close()\n");
+	read_file("h.tar", &tar);
+	struct index *ix = must_load(&tar);
+	assert_true(find(ix, "big", &in));
+	assert_int_equal(in.size, 1ull << 50);
+	struct source *src = source_bytes(tar.data, tar.len);
+	uint64_t header = in.content.layer.header;
+	if (treeload_extract(src, &header, 1, count_piece, &h, &err) < 0)
+		fail_msg("%s", err.msg);
+	source_close(src);
+	assert_int_equal(h.data, 3);
+	assert_int_equal(h.holes, (1ull << 50) - 3);
+	index_unref(ix);
+}
+
+/* Zeros without end behind what a sparse map or a chain of headers begins with. */
+struct endless {
+	struct source base;
+	const char *begin;
+	const char *again; /* 512 bytes */
+	size_t at;
+};
+
+static ssize_t endless_read(struct source *s, void *buf, size_t len, struct error *err)
+{
+	struct endless *e = (struct endless *)s;
+
+	(void)err;
+	if (e->at > 64 << 20)
+		return 0;
+	len -= len % 512;
+	for (size_t i = 0; i < len; i += 512, e->at += 512)
+		memcpy((char *)buf + i, e->at < 512 ? e->begin : e->again, 512);
+	return (ssize_t)len;
+}
+
+static void endless_close(struct source *s)
+{
+	(void)s;
+}
+
+static const struct source_ops endless_ops = {endless_read, endless_close};
+
+/* GNU's old sparse headers go on in blocks of 21 regions each, as many as they like. */
+static void the_headers_of_one_entry_are_bounded(void **state)
+{
+	char begin[512] = "f", again[512] = {0};
+	struct endless e = {.base = {&endless_ops}, .begin = begin, .again = again};
+	struct index_builder *b = index_builder_new();
+	struct error err = ERROR_INIT;
+	unsigned sum = 0;
+
+	(void)state;
+	memcpy(begin + 100, "0000644", 8);
+	memcpy(begin + 108, "0000000", 8);
+	memcpy(begin + 116, "0000000", 8);
+	memcpy(begin + 124, "00000000000", 12);
+	memcpy(begin + 136, "00000000000", 12);
+	begin[156] = 'S';
+	memcpy(begin + 257, "ustar  ", 8);
+	begin[482] = 1;
+	memcpy(begin + 483, "77777777777", 12);
+	memset(begin + 148, ' ', 8);
+	for (size_t i = 0; i < 512; i++)
+		sum += (unsigned char)begin[i];
+	snprintf(begin + 148, 8, "%06o", sum);
+	for (size_t i = 0; i < 21; i++)
+		memset(again + i * 24, '0', 11), memset(again + i * 24 + 12, '0', 11);
+	again[504] = 1;
+	assert_int_equal(treeload_read(&e.base, b, &err), -1);
+	assert_int_equal(err.kind, E_CORRUPT);
+	assert_non_null(strstr(err.msg, "headers"));
+	assert_true(e.at < 20 << 20);
+	index_builder_free(b);
 }
 
 static void sparse_files_come_out_whole(void **state)
@@ -254,6 +382,15 @@ static void passwd_and_group_are_kept_inline(void **state)
 	assert_true(find(ix, "etc/gshadow", &in));
 	assert_int_equal(in.content.kind, CONTENT_LAYER);
 	index_unref(ix);
+	sh(NULL, "head -c 65536 /dev/zero >r/etc/passwd && "
+		 "head -c 65537 /dev/zero >r/etc/group && tar -C r -cf i.tar .");
+	read_file("i.tar", &tar);
+	ix = must_load(&tar);
+	assert_true(find(ix, "etc/passwd", &in));
+	assert_int_equal(in.content.kind, CONTENT_INLINE);
+	assert_true(find(ix, "etc/group", &in));
+	assert_int_equal(in.content.kind, CONTENT_LAYER);
+	index_unref(ix);
 }
 
 static void a_header_that_is_not_met_is_corrupt(void **state)
@@ -313,6 +450,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers_are_where_python_sees_them),
 		cmocka_unit_test(sparse_files_come_out_whole),
+		cmocka_unit_test(the_holes_of_a_sparse_file_are_not_spelled_out),
+		cmocka_unit_test(the_headers_of_one_entry_are_bounded),
 		cmocka_unit_test(a_tar_cut_anywhere_but_between_entries_is_corrupt),
 		cmocka_unit_test(a_layer_can_be_empty),
 		cmocka_unit_test(what_is_no_tar_is_corrupt),

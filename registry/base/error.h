@@ -78,7 +78,7 @@ int error_hint(struct error *err, const char *fmt, ...)
 /* Names the place in an input file, if none is named yet.  Returns -1. */
 int error_at(struct error *err, const char *file, unsigned line, unsigned column);
 
-/* The exit status of design: 0 for E_NONE, then as `hod.1`, EXIT STATUS, lists.
+/* The exit status: 0 for E_NONE, then as hod(1), EXIT STATUS, lists.
  * For E_INTERRUPTED 128 plus the signal that was received. */
 int error_status(const struct error *err);
 

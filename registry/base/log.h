@@ -26,7 +26,7 @@ void log_finish(void); /* puts the terminal right; at exit */
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Prints a failure as design section 2 shows: message, excerpt of the source
+/* Prints a failure as hod(1), DIAGNOSTICS, shows: message, excerpt of the source
  * line when the place is known (excerpt may be NULL), hint. */
 void log_error(const struct error *err, const char *excerpt);
 

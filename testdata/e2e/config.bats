@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What instructions put into the image's configuration and history (rules 9 to 14).
+# What instructions put into the image's configuration and history (rules 10 to 14).
 
 load common
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# COPY: numbers are those of the rules that BuildKit follows (sources 8.1-8.8, destination 8.9-8.18,
+# COPY: numbers are those of hod-dockerfile(5), RULES (sources 8.1-8.8, destination 8.9-8.18,
 # options 8.19, 8.20); owners, modes and order are seen in the layer by a tar reader.
 
 load common
@@ -120,7 +120,7 @@ setup_file() {
 	END
 }
 
-@test "18.1 a folder copied onto /tmp leaves /tmp's mode alone" {
+@test "8.14 a folder copied onto /tmp leaves /tmp's mode alone" {
 	put d/f 1
 	chmod 700 d
 	dockerfile <<-'END'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# .dockerignore (rules 15, 18.9)
+# .dockerignore (rules 15)
 
 load common
 
