@@ -98,8 +98,10 @@ static struct node *put_node(struct transfer *x, struct node *source, struct nod
 			       .content = source->content};
 	struct node *target;
 
-	if (source->type == NODE_FILE && copy_check_size(source, err) < 0)
+	if (source->type == NODE_FILE && copy_check_size(source, err) < 0) {
+		error_wrap(err, "%s", source->name);
 		return NULL;
+	}
 	v.attrs.xattrs = kept_xattrs(source->attrs.xattrs, &scratch);
 	if (c->has_owner) {
 		v.attrs.uid = c->uid;

@@ -74,7 +74,7 @@ int copy_apply(struct copy *c, struct tree *to, int64_t time, struct error *err)
 /* Gives valid .pyc files that were set the mtime that their sources have now (pyc.h).
  * Contents must be where they can be opened. */
 int copy_bytecode(struct copy *c, struct tree *to, struct error *err);
-/* E_INPUT when the file is larger than COPY_SIZE_MAX. */
+/* E_INPUT, without the name, when the file is larger than COPY_SIZE_MAX. */
 int copy_check_size(const struct node *n, struct error *err);
 /* After the layer was written: gives the context's files the digests that were computed
  * on the way. */

@@ -268,8 +268,7 @@ int copy_check_size(const struct node *n, struct error *err)
 {
 	if (n->size <= COPY_SIZE_MAX)
 		return 0;
-	return error_set(err, E_INPUT, "%s: a file larger than 8 TiB cannot be copied",
-			 n->name);
+	return error_set(err, E_INPUT, "larger than 8 TiB: no layer can take that");
 }
 
 struct inputs {

@@ -199,17 +199,23 @@ void stage_history(struct stage_state *s, const char *created_by, bool empty_lay
 
 /* Indexes of base layers that are read while the layers stream by. */
 struct index_fetch {
-	struct index_builder **builders; /* by layer of the image */
+	struct build *build;
+	struct image *image;
+	struct tmp *drafts; /* by layer of the image */
 };
 
 static int read_index(void *ctx, size_t i, struct source *src, struct error *err)
 {
 	struct index_fetch *f = ctx;
+	struct index_builder *b = index_builder_new();
+	int rc = treeload_read(src, b, err);
 
 	/* a second call for the same layer starts over */
-	index_builder_free(f->builders[i]);
-	f->builders[i] = index_builder_new();
-	return treeload_read(src, f->builders[i], err);
+	if (!rc)
+		rc = treeload_draft(b, f->build->store, &f->image->config.diff_ids[i],
+				    &f->drafts[i], err);
+	index_builder_free(b);
+	return rc;
 }
 
 /* Fetches the base layers of need[] and saves their indexes; only what was
@@ -218,21 +224,23 @@ static int fetch_indexes(struct build *b, struct image *image, const bool *need,
 			 struct error *err)
 {
 	size_t n = image->manifest.nlayers;
-	struct index_fetch f = {.builders = xcalloc(n, sizeof(*f.builders))};
-	int rc =
-		image_fetch_layers(image, b->store, b->client, need, read_index, &f, err);
+	struct index_fetch f = {b, image, xcalloc(n, sizeof(*f.drafts))};
+	int rc;
 
+	for (size_t i = 0; i < n; i++)
+		f.drafts[i] = (struct tmp)TMP_INIT;
+	rc = image_fetch_layers(image, b->store, b->client, need, read_index, &f, err);
 	for (size_t i = 0; i < n; i++) {
 		const struct digest *diff_id = &image->config.diff_ids[i];
 
-		if (!rc && f.builders[i])
-			rc = treeload_save_index(f.builders[i], b->store, diff_id, err);
-		if (!rc && f.builders[i])
+		if (!rc && need[i])
+			rc = treeload_commit(&f.drafts[i], b->store, diff_id, err);
+		if (!rc && need[i])
 			rc = treeload_prove(b->store, diff_id,
 					    &image->manifest.layers[i].digest, err);
-		index_builder_free(f.builders[i]);
+		tmp_abort(&f.drafts[i]);
 	}
-	free(f.builders);
+	free(f.drafts);
 	return rc;
 }
 

@@ -604,91 +604,6 @@ static void a_folder_of_200000_entries_takes_no_quadratic_time(void **state)
 	tree_free(t);
 }
 
-/* "d/" `times` times. */
-static char *nested(const char *before, unsigned times, const char *after)
-{
-	struct buf b = BUF_INIT;
-
-	buf_adds(&b, before);
-	for (unsigned i = 0; i < times; i++)
-		buf_adds(&b, "d/");
-	buf_adds(&b, after);
-	return b.data;
-}
-
-/* Pushes two layers: folders with a link `l` to the innermost one, and a file below it.
- */
-static int push_below_link(unsigned lower, unsigned upper, struct error *err)
-{
-	auto_free char *deep = nested("", lower, ""), *link = nested("l>", lower, ""),
-		       *file = nested("l/", upper, "f=1");
-	auto_free char *words = xasprintf("%s %s", deep, link);
-	struct index *first = layer(words), *second = layer(file);
-	struct tree *t = tree_new();
-
-	assert_int_equal(tree_push_index(t, first, err), 0);
-	int r = tree_push_index(t, second, err);
-	index_unref(first);
-	index_unref(second);
-	tree_free(t);
-	return r;
-}
-
-static void what_a_link_puts_too_deep_is_refused(void **state)
-{
-	struct error err = ERROR_INIT;
-
-	(void)state;
-	assert_int_equal(push_below_link(200, 54, &err), 0);
-	assert_int_equal(push_below_link(200, 55, &err), -1);
-	assert_int_equal(err.kind, E_CORRUPT);
-	assert_non_null(strstr(err.msg, "255"));
-	assert_int_equal(push_below_link(250, 250, &err), -1);
-}
-
-/* Each layer goes on where the layer before ended, behind a link. */
-static void links_do_not_stack_layers_without_end(void **state)
-{
-	struct tree *t = tree_new();
-	struct error err = ERROR_INIT;
-	auto_free char *deep = nested("", 100, "");
-	auto_free char *words = xasprintf("%s l0>%s", deep, deep);
-	struct index *ix = layer(words);
-	int r = tree_push_index(t, ix, &err), i;
-
-	(void)state;
-	index_unref(ix);
-	for (i = 0; r == 0 && i < 200; i++) {
-		auto_free char *name = xasprintf("l%d/", i);
-		auto_free char *below = nested(name, 100, "");
-		auto_free char *line = xasprintf("%s l%d>%s", below, i + 1, below);
-		ix = layer(line);
-		r = tree_push_index(t, ix, &err);
-		index_unref(ix);
-	}
-	assert_int_equal(r, -1);
-	assert_int_equal(i, 2);
-	tree_free(t);
-}
-
-static void a_step_cannot_nest_deeper_than_an_index_holds(void **state)
-{
-	static const struct node_value v = {.type = NODE_DIR, .attrs.mode = 0755};
-	struct tree *t = tree_new();
-	struct error err = ERROR_INIT;
-	struct node *n = tree_root(t);
-	unsigned depth = 0;
-
-	(void)state;
-	tree_begin_step(t);
-	while (depth < 1000 && (n = tree_put(t, n, "d", 1, &v, &err)))
-		depth++;
-	assert_int_equal(depth, 255);
-	assert_int_equal(err.kind, E_INPUT);
-	assert_non_null(strstr(err.msg, "nested more than 255 folders deep"));
-	tree_free(t);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -702,9 +617,6 @@ int main(void)
 		cmocka_unit_test(the_layers_of_random_steps_show_the_same_tree),
 		cmocka_unit_test(a_view_is_filled_when_it_is_entered),
 		cmocka_unit_test(a_folder_of_200000_entries_takes_no_quadratic_time),
-		cmocka_unit_test(what_a_link_puts_too_deep_is_refused),
-		cmocka_unit_test(links_do_not_stack_layers_without_end),
-		cmocka_unit_test(a_step_cannot_nest_deeper_than_an_index_holds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
