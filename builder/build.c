@@ -57,9 +57,10 @@ static int read_given(const char *path, struct buf *text, struct error *err)
 static int no_context(const char *context, struct error *err)
 {
 	error_errno(err, "cannot open context %s", context);
-	if (err->kind == E_MISSING)
-		err->kind = E_INPUT;
-	return -1;
+	if (err->kind != E_MISSING)
+		return -1;
+	err->kind = E_INPUT;
+	return error_hint(err, "give the folder that has the files to copy, for example .");
 }
 
 /* Dockerfile or dockerfile in the context (15.1).  A context may be anybody's: a link in
