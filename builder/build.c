@@ -60,7 +60,8 @@ static int no_context(const char *context, struct error *err)
 	if (err->kind != E_MISSING)
 		return -1;
 	err->kind = E_INPUT;
-	return error_hint(err, "give the folder that has the files to copy, for example .");
+	return error_hint(err,
+			  "give the folder that has the files to copy, for example .");
 }
 
 /* Dockerfile or dockerfile in the context (15.1).  A context may be anybody's: a link in
@@ -88,7 +89,7 @@ static int read_default(const char *context, char **name, struct buf *text,
 				       : 0;
 		if (why.kind != E_MISSING) {
 			*err = why;
-			return -1;
+			return error_wrap(err, "context %s", context);
 		}
 	}
 	error_set(err, E_INPUT, "there is no Dockerfile in %s", context);
@@ -143,12 +144,17 @@ static struct base_image *stage_image(struct build *b, size_t i, struct error *e
 	struct plan_stage *ps = &b->plan.stages[i];
 	struct base_image *base =
 		base_resolve(b, &ps->from, &ps->platform, ps->platform_explicit, err);
+	const char *near;
 
-	if (!base) {
-		error_wrap(err, "FROM %s", ps->base);
-		at_line(b, ps->source->line, err);
-	}
-	return base;
+	if (base)
+		return base;
+	error_wrap(err, "FROM %s", ps->base);
+	near = ps->from.kind == FROM_IMAGE ? plan_nearest_stage(&b->plan, ps->base)
+					   : NULL;
+	if (near && b->plan.dockerfile->stages[i].name != near)
+		error_hint(err, "did you mean the stage %s?", near);
+	at_line(b, ps->source->line, err);
+	return NULL;
 }
 
 /* The external base at the root of the target's chain decides T. */

@@ -42,7 +42,9 @@ static int read_common(int dirfd, struct buf *out, struct error *err)
 		file_open_in(dirfd, ".dockerignore", O_RDONLY | O_NONBLOCK, &why);
 
 	if (fd >= 0)
-		return file_read_fd(fd, IGNORE_MAX, out, err) < 0 ? -1 : 1;
+		return file_read_fd(fd, IGNORE_MAX, out, err) < 0
+			       ? error_wrap(err, ".dockerignore")
+			       : 1;
 	if (why.kind == E_MISSING)
 		return 0;
 	*err = why;

@@ -458,36 +458,85 @@ static int mark_needed(struct plan *p, struct error *err)
 	return 0;
 }
 
-static int refuse_unsupported_in(const struct plan *p, struct error *err)
+/* All of them: whoever brings a Dockerfile wants to know at once what is missing.  The
+ * last one becomes err, the others are printed. */
+static int refuse_unsupported_in(const struct plan *p, const char *text, size_t len,
+				 struct error *err)
 {
+	struct error last = ERROR_INIT, next = ERROR_INIT;
+
 	for (size_t i = 0; i < p->nstages; i++) {
 		size_t n;
 		const struct instruction *in = instructions_of(p, i, &n);
 
-		for (size_t k = 0; k < n; k++)
-			if (refuse_unsupported(p, &in[k], err) < 0)
-				return -1;
+		for (size_t k = 0; k < n; k++) {
+			auto_free char *excerpt = NULL;
+
+			if (!refuse_unsupported(p, &in[k], &next))
+				continue;
+			if (last.kind != E_NONE) {
+				excerpt = line_of(text, len, last.line);
+				log_error(&last, excerpt);
+			}
+			last = next;
+		}
 	}
-	return 0;
+	if (last.kind == E_NONE)
+		return 0;
+	*err = last;
+	return -1;
+}
+
+/* What is accepted but has no effect in this version. */
+static void warn_ignored(const struct plan *p)
+{
+	const struct dockerfile *df = p->dockerfile;
+
+	if (df->check)
+		log_warn("%s: the directive check=%s has no effect yet: Dockerfiles are "
+			 "not "
+			 "linted",
+			 p->file, df->check);
+	for (size_t i = 0; i < df->ninstructions; i++) {
+		const struct instruction *in = &df->instructions[i];
+
+		/* a list with single quotes, say, runs a shell in Lambda, which fails
+		 * there */
+		if ((in->kw == KW_CMD || in->kw == KW_ENTRYPOINT) && !in->json &&
+		    in->nargs && in->args[0].text[0] == '[')
+			log_warn("%s:%u: %s looks like a JSON list but is none (strings "
+				 "need "
+				 "double quotes): it is taken as a shell command",
+				 p->file, in->line, keyword_name(in->kw));
+	}
+}
+
+const char *plan_nearest_stage(struct plan *p, const char *name)
+{
+	const char **names = arena_array(&p->arena, p->nstages, sizeof(*names));
+
+	for (size_t i = 0; i < p->nstages; i++)
+		names[i] = p->dockerfile->stages[i].name;
+	return diag_nearest(name, names, p->nstages);
 }
 
 static int find_target(struct plan *p, const char *name, struct error *err)
 {
-	const char **names = arena_array(&p->arena, p->nstages, sizeof(*names));
 	const char *near;
 
 	p->target = p->nstages - 1;
 	if (!name || !*name)
 		return 0;
 	for (size_t i = p->nstages; i--;) {
-		names[i] = p->dockerfile->stages[i].name;
-		if (names[i] && !strcasecmp(names[i], name)) {
+		const char *have = p->dockerfile->stages[i].name;
+
+		if (have && !strcasecmp(have, name)) {
 			p->target = i;
 			return 0;
 		}
 	}
 	error_set(err, E_INPUT, "--target %s: there is no such stage", name);
-	near = diag_nearest(name, names, p->nstages);
+	near = plan_nearest_stage(p, name);
 	if (near)
 		error_hint(err, "did you mean %s?", near);
 	return error_at(err, p->file, 0, 0);
@@ -523,7 +572,8 @@ int plan_make(struct plan *p, const struct build_request *req, const char *file,
 		for (size_t k = 0; k < df->instructions[i].npairs; k++)
 			if (df->instructions[i].kw == KW_ARG)
 				strv_add(&p->declared, df->instructions[i].pairs[k].key);
-	return mark_needed(p, err) < 0 ? -1 : refuse_unsupported_in(p, err);
+	warn_ignored(p);
+	return mark_needed(p, err) < 0 ? -1 : refuse_unsupported_in(p, text, len, err);
 }
 
 void plan_release(struct plan *p)

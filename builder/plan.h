@@ -70,6 +70,8 @@ int plan_make(struct plan *p, const struct build_request *req, const char *file,
 void plan_release(struct plan *p);
 /* The instruction's COPY --from, NULL when it has none. */
 const struct from *plan_copy_from(const struct plan *p, const struct instruction *in);
+/* The stage that a name may have meant, NULL when none is near. */
+const char *plan_nearest_stage(struct plan *p, const char *name);
 /* "[name 2/5]"-like label's name part: the stage's name or "stage-N". */
 char *plan_stage_name(const struct plan *p, size_t stage); /* yours to free */
 

@@ -161,6 +161,17 @@ struct copy_step {
 	struct buf history;
 };
 
+/* An image that is not to be had may have been meant as a stage. */
+static int no_source(struct plan *p, const struct instruction *in,
+		     const struct from *from, struct error *err)
+{
+	const char *name = instruction_flag(in, "from")->value;
+	const char *near = from->kind == FROM_IMAGE ? plan_nearest_stage(p, name) : NULL;
+
+	error_wrap(err, "--from=%s", name);
+	return near ? error_hint(err, "did you mean the stage %s?", near) : -1;
+}
+
 static int find_source(struct copy_step *cs, const struct instruction *in,
 		       struct error *err)
 {
@@ -186,9 +197,7 @@ static int find_source(struct copy_step *cs, const struct instruction *in,
 		cs->source = base ? base_as_stage(b, base, err) : NULL;
 	}
 	cs->copy.from = cs->source ? stage_tree(cs->source, err) : NULL;
-	return cs->copy.from ? 0
-			     : error_wrap(err, "--from=%s",
-					  instruction_flag(in, "from")->value);
+	return cs->copy.from ? 0 : no_source(&b->plan, in, from, err);
 }
 
 /* --chown and --chmod, expanded. */

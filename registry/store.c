@@ -1,6 +1,7 @@
 /* The store's folder and its blobs; names are in store_names.c. */
 #include "registry/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -139,6 +140,39 @@ static int check_owner(struct store *st, struct error *err)
 	return error_hint(err, "use a folder of your own: --root DIR or HOD_ROOT");
 }
 
+/* What a root that was only begun may hold already. */
+static bool is_own_name(const char *name)
+{
+	static const char *const own[] = {
+		".",     "..",  "blobs",      "files",     "index.json", "steps",
+		"trees", "tmp", "index.lock", LAYOUT_FILE, FORMAT_FILE,  "lost+found"};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (!strcmp(name, own[i]))
+			return true;
+	return false;
+}
+
+/* A folder that is no root yet must be empty: a mistyped --root shall not fill somebody's
+ * home with blobs. */
+static int check_foreign(struct store *st, struct error *err)
+{
+	int fd = openat(st->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int rc = 0;
+
+	if (!d)
+		return error_errno(err, "cannot read it");
+	while (!rc && (e = readdir(d)))
+		if (!is_own_name(e->d_name))
+			rc = error_set(err, E_INPUT, "no image store, and not empty (%s)",
+				       e->d_name);
+	closedir(d);
+	return rc < 0 ? error_hint(err, "choose another folder with --root or HOD_ROOT")
+		      : 0;
+}
+
 static int open_root(struct store *st, struct error *err)
 {
 	static const char *const folders[] = {"trees", "steps", "files"};
@@ -147,6 +181,7 @@ static int open_root(struct store *st, struct error *err)
 		return -1;
 	st->dirfd = open_folder(st->path, err);
 	if (st->dirfd < 0 || check_owner(st, err) < 0 || check_format(st, err) < 0 ||
+	    (!exists(st->dirfd, FORMAT_FILE) && check_foreign(st, err) < 0) ||
 	    !store_writable_(st, err))
 		return -1;
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)

@@ -12,6 +12,10 @@
 
 #define WORKERS_MAX 64
 #define WORKERS_AUTO 8
+/* One piece is filled, one hashed, one written while the workers have theirs; with three
+ * more the stages, which take turns on few processors, wait less for each other
+ * (1 GiB on two: 2.14 s instead of 2.21). */
+#define SLOTS_MORE 6
 /* Below this a layer is done by the caller alone: threads cost more than they save. */
 #define INLINE_MAX ((uint64_t)512 * 1024)
 
@@ -225,8 +229,7 @@ struct pieces *pieces_open(const struct layer_options *o, struct error *err)
 	cond_init(&p->more);
 	cond_init(&p->deflated);
 	cond_init(&p->room);
-	/* One is filled, one hashed, one written while the workers have theirs. */
-	p->nslots = p->workers + 3;
+	p->nslots = p->workers + SLOTS_MORE;
 	p->slots = xcalloc(p->nslots, sizeof(*p->slots));
 	for (size_t i = 0; i < p->nslots; i++)
 		p->slots[i].tar = (struct buf)BUF_INIT;
