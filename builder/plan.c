@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "builder/build.h"
+#include "builder/diags.h"
 #include "parser/expand.h"
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
@@ -34,15 +35,6 @@ const char *plan_build_arg(const struct build_request *req, const char *name)
 	return NULL;
 }
 
-/* Fills err from a diagnosis; the place is the Dockerfile's. */
-static int from_diag(struct error *err, const struct plan *p, const struct diag *d)
-{
-	error_set(err, E_INPUT, "%s", d->message);
-	if (d->hint)
-		error_hint(err, "%s", d->hint);
-	return error_at(err, p->file, d->line, d->column);
-}
-
 __attribute__((format(printf, 4, 5))) static int
 refuse(struct error *err, const struct plan *p, unsigned line, const char *fmt, ...)
 {
@@ -54,46 +46,6 @@ refuse(struct error *err, const struct plan *p, unsigned line, const char *fmt, 
 	va_end(ap);
 	error_set(err, E_INPUT, "%s", text);
 	return error_at(err, p->file, line, 0);
-}
-
-/* The text of one line of the Dockerfile, for the excerpt below a message. */
-static char *line_of(const char *text, size_t len, unsigned line)
-{
-	const char *end = text + len, *at = text;
-
-	while (--line && at) {
-		at = memchr(at, '\n', (size_t)(end - at));
-		at = at ? at + 1 : NULL;
-	}
-	if (!at)
-		return NULL;
-	return xstrndup(at, strcspn(at, "\r\n"));
-}
-
-/* Prints all errors but the last, which becomes err; warnings are printed. */
-static int report_diags(const struct plan *p, const struct diags *d, const char *text,
-			size_t len, struct error *err)
-{
-	size_t left = d->errors;
-
-	for (size_t i = 0; i < d->n; i++) {
-		const struct diag *g = &d->v[i];
-		struct error one = ERROR_INIT;
-		auto_free char *excerpt = NULL;
-
-		if (g->level == DIAG_WARNING) {
-			log_warn("%s:%u: %s", p->file, g->line, g->message);
-			continue;
-		}
-		from_diag(&one, p, g);
-		if (--left == 0) {
-			*err = one;
-			continue;
-		}
-		excerpt = line_of(text, len, g->line);
-		log_error(&one, excerpt);
-	}
-	return d->errors ? -1 : 0;
 }
 
 /* NAME=oci-layout://DIR[:TAG] */
@@ -475,7 +427,7 @@ static int refuse_unsupported_in(const struct plan *p, const char *text, size_t 
 			if (!refuse_unsupported(p, &in[k], &next))
 				continue;
 			if (last.kind != E_NONE) {
-				excerpt = line_of(text, len, last.line);
+				excerpt = diags_line(text, len, last.line);
 				log_error(&last, excerpt);
 			}
 			last = next;
@@ -552,7 +504,7 @@ int plan_make(struct plan *p, const struct build_request *req, const char *file,
 	diags.arena = &p->arena;
 	p->file = xstrdup(file);
 	df = p->dockerfile = dockerfile_parse(&p->arena, text, len, &diags);
-	if (report_diags(p, &diags, text, len, err) < 0 ||
+	if (diags_report(p->file, &diags, text, len, err) < 0 ||
 	    parse_contexts(p, req, err) < 0)
 		return -1;
 	automatic_args(p, req);

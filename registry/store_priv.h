@@ -13,6 +13,8 @@
 
 struct tmpdir;
 
+#define BLOBS "blobs/sha256"
+
 struct store {
 	char *path;
 	int dirfd;
