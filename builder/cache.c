@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
@@ -153,6 +154,13 @@ bool cache_inputs(struct store *st, const struct digest *prefix, struct buf *lis
 	auto_free char *path = step_path(prefix, ".inputs");
 
 	return file_read(store_dirfd(st), path, LISTING_READ_MAX, listing, NULL) == 0;
+}
+
+bool cache_met(struct store *st, const struct digest *prefix)
+{
+	auto_free char *path = step_path(prefix, ".inputs");
+
+	return !faccessat(store_dirfd(st), path, R_OK, AT_SYMLINK_NOFOLLOW);
 }
 
 void cache_set_inputs(struct store *st, const struct digest *prefix,

@@ -40,6 +40,8 @@ void cache_record(struct store *st, const struct digest *key,
 
 /* What a prefix read last (copy_inputs' listing); false when it was never met. */
 bool cache_inputs(struct store *st, const struct digest *prefix, struct buf *listing);
+/* Whether it was ever met, without reading what it read. */
+bool cache_met(struct store *st, const struct digest *prefix);
 /* Both write only what is new. */
 void cache_set_inputs(struct store *st, const struct digest *prefix,
 		      const struct buf *listing);

@@ -139,9 +139,11 @@ static void what_a_prefix_read_is_kept(void **state)
 
 	(void)state;
 	assert_false(cache_inputs(store, &prefix, &out));
+	assert_false(cache_met(store, &prefix));
 	buf_adds(&in, "0123456789abcdef a\n");
 	cache_set_inputs(store, &prefix, &in);
 	assert_true(cache_inputs(store, &prefix, &out));
+	assert_true(cache_met(store, &prefix));
 	assert_string_equal(out.data, in.data);
 	buf_reset(&out);
 	buf_reset(&in);

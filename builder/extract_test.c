@@ -82,9 +82,9 @@ static void stage_of(struct fixture *f, const char *script)
 			     &err),
 	     &err);
 	f->layer.desc.size = gz.len;
-	struct source *src = source_bytes(tar.data, tar.len);
-	fine(treeload_save(src, f->build.store, &f->layer.diff_id, &err), &err);
-	source_close(src);
+	fine(treeload_save(source_bytes(tar.data, tar.len), f->build.store,
+			   &f->layer.diff_id, &err),
+	     &err);
 	open_stage(f);
 }
 

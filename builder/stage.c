@@ -271,21 +271,11 @@ static int drop_damaged(struct stage_state *s, size_t i, struct error *err)
 static int save_own_index(struct stage_state *s, size_t i, struct error *err)
 {
 	struct source *src = stage_own_layer(s, i, err);
-	struct index_builder *b;
-	struct digest tar;
 	int rc;
 
 	if (!src)
 		return -1;
-	b = index_builder_new();
-	src = source_hash(src, &tar);
-	rc = treeload_read(src, b, err);
-	source_close(src);
-	if (!rc && !digest_equal(&tar, &s->layers[i].diff_id))
-		rc = error_set(err, E_CORRUPT, "its content is not what was recorded");
-	if (!rc)
-		rc = treeload_save_index(b, s->build->store, &s->layers[i].diff_id, err);
-	index_builder_free(b);
+	rc = treeload_save(src, s->build->store, &s->layers[i].diff_id, err);
 	return rc < 0 && err->kind == E_CORRUPT ? drop_damaged(s, i, err) : rc;
 }
 

@@ -342,8 +342,6 @@ static int run_copy(struct copy_step *cs, const struct instruction *in, bool *ca
 		    struct error *err)
 {
 	struct step *st = &cs->step;
-	struct store *store = st->stage->build->store;
-	auto_buf struct buf known_inputs = BUF_INIT;
 	struct layer layer = {0};
 	bool empty, known;
 	int rc;
@@ -357,7 +355,7 @@ static int run_copy(struct copy_step *cs, const struct instruction *in, bool *ca
 		return -1;
 	/* A prefix that was never met can't hit: its files are then read only once, by
 	 * the layer writer. */
-	if (known || cache_inputs(store, &st->prefix, &known_inputs)) {
+	if (known || cache_met(st->stage->build->store, &st->prefix)) {
 		if (list_inputs(cs, err) < 0)
 			return -1;
 		rc = use_cached(st, &empty, err);

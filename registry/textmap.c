@@ -23,8 +23,27 @@ static void add_last_wins(struct strv *out, struct map *seen, const char *key, c
 	map_put(seen, key, len, (void *)(uintptr_t)out->n);
 }
 
-int textmap_parse(const cJSON *obj, const char *field, struct strv *out,
-		  struct error *err)
+/* One member of a map ("key=value") or a set ("key"). */
+static int add_member(struct strv *out, struct map *seen, const cJSON *m,
+		      const char *field, bool set, struct error *err)
+{
+	if (!cJSON_IsNull(m) && !(set ? cJSON_IsObject(m) : cJSON_IsString(m)))
+		return error_set(err, E_CORRUPT, "field %s: %s is no %s", field,
+				 m->string, set ? "object" : "string");
+	if (set) {
+		add_last_wins(out, seen, m->string, xstrdup(m->string));
+	} else if (strchr(m->string, '=')) {
+		log_warn("%s: %s is left out: its name contains `=`", field, m->string);
+	} else {
+		add_last_wins(out, seen, m->string,
+			      xasprintf("%s=%s", m->string,
+					cJSON_IsString(m) ? m->valuestring : ""));
+	}
+	return 0;
+}
+
+static int parse(const cJSON *obj, const char *field, bool set, struct strv *out,
+		 struct error *err)
 {
 	const cJSON *map = NULL, *m;
 	struct map seen = MAP_INIT;
@@ -32,46 +51,22 @@ int textmap_parse(const cJSON *obj, const char *field, struct strv *out,
 
 	if (json_get_object(obj, field, false, &map, err) < 0)
 		return -1;
-	cJSON_ArrayForEach(m, map)
-	{
-		if (!cJSON_IsString(m) && !cJSON_IsNull(m)) {
-			rc = error_set(err, E_CORRUPT, "field %s: %s is no string", field,
-				       m->string);
-			break;
-		}
-		if (strchr(m->string, '=')) {
-			log_warn("%s: %s is left out: its name contains `=`", field,
-				 m->string);
-			continue;
-		}
-		add_last_wins(out, &seen, m->string,
-			      xasprintf("%s=%s", m->string,
-					cJSON_IsString(m) ? m->valuestring : ""));
-	}
+	for (m = map ? map->child : NULL; m && !rc; m = m->next)
+		rc = add_member(out, &seen, m, field, set, err);
 	map_release(&seen);
 	return rc;
+}
+
+int textmap_parse(const cJSON *obj, const char *field, struct strv *out,
+		  struct error *err)
+{
+	return parse(obj, field, false, out, err);
 }
 
 int textset_parse(const cJSON *obj, const char *field, struct strv *out,
 		  struct error *err)
 {
-	const cJSON *map = NULL, *m;
-	struct map seen = MAP_INIT;
-	int rc = 0;
-
-	if (json_get_object(obj, field, false, &map, err) < 0)
-		return -1;
-	cJSON_ArrayForEach(m, map)
-	{
-		if (!cJSON_IsObject(m) && !cJSON_IsNull(m)) {
-			rc = error_set(err, E_CORRUPT, "field %s: %s is no object", field,
-				       m->string);
-			break;
-		}
-		add_last_wins(out, &seen, m->string, xstrdup(m->string));
-	}
-	map_release(&seen);
-	return rc;
+	return parse(obj, field, true, out, err);
 }
 
 struct pair {

@@ -366,8 +366,14 @@ int treeload_save(struct source *src, struct store *st, const struct digest *dif
 		  struct error *err)
 {
 	struct index_builder *b = index_builder_new();
-	int r = treeload_read(src, b, err);
+	struct digest tar;
+	int r;
 
+	src = source_hash(src, &tar);
+	r = treeload_read(src, b, err);
+	source_close(src);
+	if (r == 0 && !digest_equal(&tar, diff_id))
+		r = error_set(err, E_CORRUPT, "its content is not what was recorded");
 	if (r == 0)
 		r = treeload_save_index(b, st, diff_id, err);
 	index_builder_free(b);

@@ -31,7 +31,8 @@ struct tmp;
 
 /* Reads an uncompressed tar to its end into b; src stays yours. */
 int treeload_read(struct source *src, struct index_builder *b, struct error *err);
-/* treeload_read, then the index is saved as trees/DIFF_ID. */
+/* treeload_read of all of src, which is taken; the index is saved as trees/DIFF_ID if
+ * that is what the tar hashes to, else E_CORRUPT. */
 int treeload_save(struct source *src, struct store *st, const struct digest *diff_id,
 		  struct error *err);
 /* Saves a finished builder (a layer that hod wrote). */

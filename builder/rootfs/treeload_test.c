@@ -408,6 +408,25 @@ static void a_header_that_is_not_met_is_corrupt(void **state)
 	source_close(src);
 }
 
+static void an_index_is_only_saved_under_what_its_tar_hashes_to(void **state)
+{
+	static const char empty[1024];
+	struct error err = ERROR_INIT;
+	auto_free char *root = xasprintf("%s/root2", folder);
+	struct store *st = store_open(root, &err);
+	struct digest other;
+
+	(void)state;
+	assert_non_null(st);
+	digest_of(&other, "another", 7);
+	assert_int_equal(
+		treeload_save(source_bytes(empty, sizeof(empty)), st, &other, &err), -1);
+	assert_int_equal(err.kind, E_CORRUPT);
+	assert_null(treeload_open(st, &other, &err));
+	assert_int_equal(err.kind, E_MISSING);
+	store_close(st);
+}
+
 static void a_damaged_index_in_the_store_is_removed(void **state)
 {
 	auto_buf struct buf tar = BUF_INIT;
@@ -424,10 +443,8 @@ static void a_damaged_index_in_the_store_is_removed(void **state)
 	digest_of(&d, tar.data, tar.len);
 	assert_null(treeload_open(st, &d, &err));
 	assert_int_equal(err.kind, E_MISSING);
-	struct source *src = source_bytes(tar.data, tar.len);
-	if (treeload_save(src, st, &d, &err) < 0)
+	if (treeload_save(source_bytes(tar.data, tar.len), st, &d, &err) < 0)
 		fail_msg("%s", err.msg);
-	source_close(src);
 	struct index *ix = treeload_open(st, &d, &err);
 	assert_non_null(ix);
 	assert_int_equal(index_count(ix), 2);
@@ -458,6 +475,7 @@ int main(void)
 		cmocka_unit_test(hostile_entries_are_refused_by_name),
 		cmocka_unit_test(passwd_and_group_are_kept_inline),
 		cmocka_unit_test(a_header_that_is_not_met_is_corrupt),
+		cmocka_unit_test(an_index_is_only_saved_under_what_its_tar_hashes_to),
 		cmocka_unit_test(a_damaged_index_in_the_store_is_removed),
 	};
 
