@@ -1,6 +1,8 @@
 #include "builder/extract.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -9,14 +11,20 @@
 #include "builder/copy.h"
 #include "builder/rootfs/content.h"
 #include "builder/rootfs/index.h"
+#include "builder/rootfs/layer_source.h"
 #include "builder/rootfs/tree.h"
 #include "builder/rootfs/treeload.h"
 #include "builder/stage.h"
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
 #include "registry/base/file.h"
+#include "registry/base/job.h"
+#include "registry/base/log.h"
 #include "registry/base/stream.h"
+#include "registry/points.h"
 #include "registry/store.h"
+
+#define RUN_WORKERS 4 /* each has one stretch of a layer in memory */
 
 /* One wanted content: where it is, and where it goes in the spool. */
 struct item {
@@ -33,12 +41,22 @@ struct wanted {
 	struct item **items;
 	uint64_t *done; /* bytes that came so far */
 	size_t n;
+	bool by_points; /* its runs bring all of it */
+	atomic_bool by_points_failed;
+};
+
+/* Wanted contents of one layer with no restart point between them. */
+struct run {
+	size_t layer, first, n;
 };
 
 struct extraction {
 	struct stage_state *stage;
 	int fd;
 	struct wanted *layers; /* by layer of the stage */
+	struct run *runs;
+	size_t nruns, cap_runs;
+	atomic_size_t next_run;
 };
 
 struct spool {
@@ -88,22 +106,61 @@ static bool is_zero(const char *p, size_t len)
 	return !*p && !memcmp(p, p + 1, len - 1);
 }
 
+/* What layer_put needs of one pass over a layer. */
+struct pass {
+	struct wanted *wanted;
+	size_t first; /* of wanted, is number 0 here */
+	int fd;
+	struct job *job; /* NULL: the source sees interrupts */
+};
+
 /* layer_put: the next bytes of one content.  The spool has its full length already: what
  * is not written is a hole there, and zeros pack so well that a small layer could
  * otherwise fill the disk with them. */
 static int put_bytes(void *ctx, size_t i, const void *bytes, size_t len,
 		     struct error *err)
 {
-	struct wanted *w = ((void **)ctx)[0];
-	const struct extraction *x = ((void **)ctx)[1];
-	uint64_t offset = w->items[i]->offset + w->done[i];
+	const struct pass *pass = ctx;
+	struct wanted *w = pass->wanted;
+	uint64_t offset;
 
+	if (pass->job && job_check(pass->job, err) < 0)
+		return -1;
+	i += pass->first;
+	offset = w->items[i]->offset + w->done[i];
 	if (len > w->items[i]->size - w->done[i])
 		return error_set(err, E_CORRUPT, "a file is longer than its header says");
 	w->done[i] += len;
 	if (!bytes || !len || is_zero(bytes, len))
 		return 0;
-	return write_at(x->fd, bytes, len, offset, err);
+	return write_at(pass->fd, bytes, len, offset, err);
+}
+
+static int check_sizes(const struct wanted *w, size_t first, size_t n, struct error *err)
+{
+	for (size_t i = first; i < first + n; i++)
+		if (w->done[i] != w->items[i]->size)
+			return error_set(err, E_CORRUPT,
+					 "a file is shorter than its header says");
+	return 0;
+}
+
+/* Makes a layer's part of the spool zeros again, when something was written there. */
+static int start_over(struct extraction *x, struct wanted *w, struct error *err)
+{
+	const struct item *last = w->items[w->n - 1];
+	uint64_t from = w->items[0]->offset, to = last->offset + last->size;
+	bool dirty = false;
+
+	for (size_t i = 0; i < w->n; i++)
+		dirty |= w->done[i] > 0;
+	if (!dirty)
+		return 0;
+	memset(w->done, 0, w->n * sizeof(*w->done));
+	if (fallocate(x->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+		      (off_t)(to - from)) < 0)
+		return error_errno(err, "cannot clear a temporary file");
+	return 0;
 }
 
 /* Reads what is wanted of one layer, and the layer to its end. */
@@ -111,21 +168,147 @@ static int extract_layer(struct extraction *x, size_t layer, struct source *src,
 			 struct error *err)
 {
 	struct wanted *w = &x->layers[layer];
-	void *ctx[2] = {w, x};
+	struct pass pass = {w, 0, x->fd, NULL};
 	char rest[16384];
 	ssize_t n;
 
-	memset(w->done, 0, w->n * sizeof(*w->done));
-	if (treeload_extract(src, w->headers, w->n, put_bytes, ctx, err) < 0)
+	if (start_over(x, w, err) < 0 ||
+	    treeload_extract(src, w->headers, w->n, put_bytes, &pass, err) < 0 ||
+	    check_sizes(w, 0, w->n, err) < 0)
 		return -1;
-	for (size_t i = 0; i < w->n; i++)
-		if (w->done[i] != w->items[i]->size)
-			return error_set(err, E_CORRUPT,
-					 "a file is shorter than its header says");
 	do
 		n = source_read(src, rest, sizeof(rest), err);
 	while (n > 0);
 	return n < 0 ? -1 : 0;
+}
+
+/* The last point at or before an offset. */
+static size_t point_at(const uint64_t *points, size_t n, uint64_t offset)
+{
+	size_t low = 0;
+
+	while (n - low > 1) {
+		size_t mid = low + (n - low) / 2;
+
+		if (points[mid] <= offset)
+			low = mid;
+		else
+			n = mid;
+	}
+	return low;
+}
+
+/* Where a wanted content ends in the tar at the latest: a sparse one has less there than
+ * its size. */
+static uint64_t end_in_tar(const struct wanted *w, size_t i)
+{
+	uint64_t end;
+
+	if (__builtin_add_overflow(w->headers[i], w->items[i]->size, &end))
+		end = UINT64_MAX;
+	return i + 1 < w->n && end > w->headers[i + 1] ? w->headers[i + 1] : end;
+}
+
+/* Plans to read a layer from its restart points on, where files are wanted; not when most
+ * of it is: then it is read and verified as a whole. */
+static void plan_runs(struct extraction *x, size_t layer)
+{
+	const struct digest *blob = &x->stage->layers[layer].desc.digest;
+	struct store *st = x->stage->build->store;
+	struct wanted *w = &x->layers[layer];
+	size_t n, end = 0, stretches = 0, before = x->nruns;
+	auto_free uint64_t *points = NULL;
+
+	if (!store_has(st, blob))
+		return;
+	layer_points(st, blob, &points, &n);
+	for (size_t i = 0; n > 1 && i < w->n; i++) {
+		size_t start = point_at(points, n, w->headers[i]);
+		size_t last = point_at(points, n, end_in_tar(w, i));
+
+		if (i == 0 || start > end) {
+			GROW(x->runs, x->nruns, x->cap_runs);
+			x->runs[x->nruns++] = (struct run){layer, i, 0};
+			stretches++;
+			end = start;
+		}
+		stretches += last - end;
+		end = last;
+		x->runs[x->nruns - 1].n++;
+	}
+	w->by_points = n > 1 && stretches <= n - n / 4;
+	if (!w->by_points)
+		x->nruns = before;
+}
+
+static int extract_run(struct extraction *x, struct job *job, const struct run *r,
+		       struct error *err)
+{
+	const struct descriptor *d = &x->stage->layers[r->layer].desc;
+	struct wanted *w = &x->layers[r->layer];
+	struct pass pass = {w, r->first, x->fd, job};
+	uint64_t at;
+	struct source *src = layer_source(x->stage->build->store, &d->digest, d->size,
+					  w->headers[r->first], &at, err);
+	int rc;
+
+	if (!src)
+		return -1;
+	rc = treeload_extract_from(src, at, w->headers + r->first, r->n, put_bytes, &pass,
+				   err);
+	source_close(src);
+	return rc < 0 ? -1 : check_sizes(w, r->first, r->n, err);
+}
+
+static int run_worker(struct job *job, void *arg, struct error *err)
+{
+	struct extraction *x = arg;
+
+	for (;;) {
+		size_t i = atomic_fetch_add(&x->next_run, 1);
+		struct error why = ERROR_INIT;
+		struct wanted *w;
+
+		if (job_check(job, err) < 0)
+			return -1;
+		if (i >= x->nruns)
+			return 0;
+		w = &x->layers[x->runs[i].layer];
+		if (w->by_points_failed || extract_run(x, job, &x->runs[i], &why) == 0)
+			continue;
+		if (why.kind != E_CORRUPT && why.kind != E_MISSING) {
+			*err = why;
+			return -1;
+		}
+		log_debug("layer %zu: %s", x->runs[i].layer + 1, why.msg);
+		w->by_points_failed = true;
+	}
+}
+
+/* Layers whose runs failed are for the pass over all of them, which verifies. */
+static int from_points(struct extraction *x, struct error *err)
+{
+	const struct stage_state *s = x->stage;
+	unsigned cpus = cpu_count();
+	struct job job;
+
+	for (size_t i = 0; i < s->nlayers; i++)
+		if (x->layers[i].n)
+			plan_runs(x, i);
+	if (!x->nruns)
+		return 0;
+	job_init(&job, NULL);
+	for (size_t i = 0; i < RUN_WORKERS && i < cpus && i < x->nruns; i++)
+		job_start(&job, run_worker, x);
+	if (job_wait(&job, err) < 0)
+		return -1;
+	for (size_t i = 0; i < s->nlayers; i++) {
+		if (!x->layers[i].by_points_failed)
+			continue;
+		x->layers[i].by_points = false;
+		points_drop(s->build->store, &s->layers[i].desc.digest);
+	}
+	return 0;
 }
 
 /* layer_reader: base layers come first in every stage, so the image's layer number
@@ -143,8 +326,10 @@ static int from_layers(struct extraction *x, struct error *err)
 	auto_free bool *need = xcalloc(nbase, sizeof(*need));
 	bool any = false;
 
+	if (from_points(x, err) < 0)
+		return -1;
 	for (size_t i = 0; i < nbase; i++)
-		any |= need[i] = x->layers[i].n > 0;
+		any |= need[i] = x->layers[i].n > 0 && !x->layers[i].by_points;
 	if (any && image_fetch_layers(base, s->build->store, s->build->client, need,
 				      from_base, x, err) < 0)
 		return -1;
@@ -152,7 +337,7 @@ static int from_layers(struct extraction *x, struct error *err)
 		struct source *src;
 		int rc;
 
-		if (!x->layers[i].n)
+		if (!x->layers[i].n || x->layers[i].by_points)
 			continue;
 		src = stage_own_layer(s, i, err);
 		if (!src)
@@ -298,6 +483,7 @@ static int extract(struct stage_state *s, struct node *const *nodes, size_t n, i
 		free(x.layers[i].done);
 	}
 	free(x.layers);
+	free(x.runs);
 	return rc;
 }
 

@@ -2,7 +2,9 @@
  * extract.h - file contents out of a stage's layers
  *
  * A tree knows which layer and which tar header a file is in; here its bytes
- * come out, each layer being read once, from its start, whatever the number of files.
+ * come out.  A layer is read from the restart points before the files (layer_source.h),
+ * or, where it has none or most of it is wanted, once from its start, whatever the number
+ * of files.
  */
 #ifndef HOD_EXTRACT_H
 #define HOD_EXTRACT_H

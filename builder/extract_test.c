@@ -16,7 +16,9 @@
 #include "builder/rootfs/index.h"
 #include "builder/rootfs/treeload.h"
 #include "builder/stage.h"
+#include "registry/base/restart.h"
 #include "registry/base/stream.h"
+#include "registry/points.h"
 
 /* A stage of one layer that hod made. */
 struct fixture {
@@ -229,11 +231,144 @@ static void what_cannot_fit_is_refused_before_anything_is_read(void **state)
 	}
 }
 
+/* Notes the points of the stage's layer; how many. */
+static size_t note_points(struct fixture *f)
+{
+	auto_points struct points p = POINTS_INIT;
+	auto_buf struct buf gz = BUF_INIT;
+	static char block[65536];
+	struct source *src;
+	struct restarts *r;
+	size_t n;
+
+	read_all("t.gz", &gz);
+	points_begin(&p, f->build.store, &f->layer.desc.digest);
+	src = source_inflate_noting(source_bytes(gz.data, gz.len), p.writer);
+	while (source_read(src, block, sizeof(block), NULL) > 0)
+		;
+	source_close(src);
+	points_commit(&p, f->build.store, &f->layer.desc.digest);
+	r = points_open(f->build.store, &f->layer.desc.digest, NULL);
+	n = r ? restarts_count(r) : 0;
+	restarts_close(r);
+	return n;
+}
+
+/* Bytes of the layer's blob become others. */
+static void damage(struct fixture *f, uint64_t from, uint64_t to)
+{
+	char hex[DIGEST_HEX];
+	auto_free char *name = xasprintf("store/blobs/sha256/%s",
+					 digest_hex(&f->layer.desc.digest, hex));
+	auto_free char *path = in_folder(name);
+	auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	for (; from < to; from += 8)
+		assert_int_equal(pwrite(fd, "damaged!", 8, (off_t)from), 8);
+}
+
+/* Ten files of 3 MiB that do not pack, each followed by a small one. */
+static const char many_files[] =
+	"import gzip, io, random, tarfile\n"
+	"t = tarfile.open('t.tar', 'w', format=tarfile.PAX_FORMAT)\n"
+	"def add(name, data):\n"
+	"  ti = tarfile.TarInfo(name); ti.size = len(data)\n"
+	"  t.addfile(ti, io.BytesIO(data))\n"
+	"for i in range(10):\n"
+	"  add('large%d' % i, random.Random(i).randbytes(3 << 20))\n"
+	"  add('small%d' % i, b'number %d' % i)\n"
+	"t.close()\n"
+	"open('t.gz', 'wb').write(gzip.compress(open('t.tar', 'rb').read(), 1))\n";
+
+static void a_small_file_needs_only_what_follows_the_point_before_it(void **state)
+{
+	static const char *const two[] = {"small4", "small9"};
+	struct error err = ERROR_INIT;
+	auto_buf struct buf got = BUF_INIT;
+	struct node *targets[2];
+	struct tree *to = tree_new();
+	struct fixture f;
+
+	(void)state;
+	stage_of(&f, many_files);
+	assert_true(note_points(&f) >= 7);
+	/* all of the blob but what is around the two */
+	damage(&f, 100, 10 << 20);
+	damage(&f, 20 << 20, 24 << 20);
+	struct spool *sp = spool_of(&f, two, 2, to, targets, &err);
+	if (!sp)
+		fail_msg("%s", err.msg);
+	for (size_t i = 0; i < 2; i++) {
+		char text[8];
+
+		assert_int_equal(pread(targets[i]->content.disk.root->fd, text, 8,
+				       (off_t)targets[i]->content.disk.offset),
+				 8);
+		assert_memory_equal(text, i ? "number 9" : "number 4", 8);
+	}
+	spool_close(sp);
+	tree_free(to);
+	if (extract_file(&f.stage, "/small9", 100, &got, &err) != 1)
+		fail_msg("%s", err.msg);
+	assert_string_equal(got.data, "number 9");
+	/* one that is damaged: the whole layer is read, and refused */
+	assert_int_equal(extract_file(&f.stage, "/small1", 100, &got, &err), -1);
+	assert_int_equal(err.kind, E_CORRUPT);
+	close_stage(&f);
+}
+
+static void files_are_the_same_with_and_without_points(void **state)
+{
+	static const char *const paths[] = {"large9", "small0", "large4", "small8",
+					    "large0", "large5", "small5", "large1",
+					    "large2", "large3"};
+	/* few, and most: these are read in one pass */
+	static const size_t counts[] = {1, 2, 3, 4, 6, 10};
+
+	(void)state;
+	for (size_t k = 0; k < 12; k++) {
+		size_t n = counts[k % 6];
+		struct tree *to = tree_new();
+		struct error err = ERROR_INIT;
+		struct node *targets[10];
+		struct fixture f;
+
+		stage_of(&f, many_files);
+		if (k < 6)
+			assert_true(note_points(&f) >= 7);
+		auto_buf struct buf tar = BUF_INIT;
+		read_all("t.tar", &tar);
+		struct spool *sp = spool_of(&f, paths, n, to, targets, &err);
+		if (!sp)
+			fail_msg("%s", err.msg);
+		for (size_t i = 0; i < n; i++) {
+			auto_free char *got = xmalloc(targets[i]->size);
+			struct node *in = node_at(&f, paths[i]);
+
+			assert_int_equal(pread(targets[i]->content.disk.root->fd, got,
+					       targets[i]->size,
+					       (off_t)targets[i]->content.disk.offset),
+					 targets[i]->size);
+			/* no pax headers: the content follows the header */
+			assert_memory_equal(got,
+					    tar.data + in->content.layer.header + 512,
+					    targets[i]->size);
+		}
+		spool_close(sp);
+		tree_free(to);
+		close_stage(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sparse_file_takes_what_it_has_of_data),
 		cmocka_unit_test(what_cannot_fit_is_refused_before_anything_is_read),
+		cmocka_unit_test(
+			a_small_file_needs_only_what_follows_the_point_before_it),
+		cmocka_unit_test(files_are_the_same_with_and_without_points),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -10,9 +10,11 @@
 #include "registry/base/error.h"
 #include "registry/base/job.h"
 #include "registry/base/log.h"
+#include "registry/base/restart.h"
 #include "registry/base/stream.h"
 #include "registry/client.h"
 #include "registry/origin.h"
+#include "registry/points.h"
 #include "registry/store.h"
 #include "registry/transfer.h"
 
@@ -109,16 +111,21 @@ static void find_cause(struct source *compressed, struct error *err)
 		*err = why;
 }
 
-/* Reads a compressed layer (taken) to its end, through the reader. */
+/* Reads a compressed layer (taken) to its end, through the reader.  Its restart points,
+ * unless it stays in a layout, are for the caller to keep when all is well. */
 static int read_layer(struct fetch *f, size_t i, struct source *compressed,
-		      struct error *err)
+		      struct points *points, struct error *err)
 {
 	const struct digest *want = &f->im->config.diff_ids[i];
 	char a[DIGEST_TEXT], b[DIGEST_TEXT];
 	struct digest got = {0};
-	struct source *tar = source_hash(source_inflate(compressed), &got);
-	int rc = f->reader ? f->reader(f->ctx, i, tar, err) : 0;
+	struct source *tar;
+	int rc;
 
+	if (!f->im->layout)
+		points_begin(points, f->st, &f->im->manifest.layers[i].digest);
+	tar = source_hash(source_inflate_noting(compressed, points->writer), &got);
+	rc = f->reader ? f->reader(f->ctx, i, tar, err) : 0;
 	if (!rc)
 		rc = drain(tar, err);
 	if (rc < 0)
@@ -171,6 +178,7 @@ static int from_store(struct fetch *f, size_t i, struct store *from, struct erro
 	char text[DIGEST_TEXT];
 	struct error why = ERROR_INIT;
 	auto_fd int fd = store_get(from, &d->digest, NULL, &why);
+	auto_points struct points points = POINTS_INIT;
 	struct source *src;
 
 	if (fd < 0 && why.kind == E_MISSING)
@@ -180,8 +188,10 @@ static int from_store(struct fetch *f, size_t i, struct store *from, struct erro
 	src = verified(fd, d, err);
 	if (!src)
 		return -1;
-	if (!read_layer(f, i, watch(src, f->job, NULL), &why))
+	if (!read_layer(f, i, watch(src, f->job, NULL), &points, &why)) {
+		points_commit(&points, f->st, &d->digest);
 		return 1;
+	}
 	if (why.kind == E_CORRUPT && is_damaged(fd, d)) {
 		log_warn("layer %s in %s is damaged", digest_text(&d->digest, text),
 			 store_path(from));
@@ -233,12 +243,13 @@ static int keep_layer(struct fetch *f, size_t i, struct source *remote, struct e
 {
 	const struct descriptor *d = &f->im->manifest.layers[i];
 	struct blob_sink sink = {{&blob_sink_ops}, blob_writer_open(f->st, err)};
+	auto_points struct points points = POINTS_INIT;
 
 	if (!sink.writer) {
 		source_close(remote);
 		return -1;
 	}
-	if (read_layer(f, i, source_tee(remote, &sink.base), err) < 0) {
+	if (read_layer(f, i, source_tee(remote, &sink.base), &points, err) < 0) {
 		blob_writer_abort(sink.writer);
 		return -1;
 	}
@@ -247,7 +258,10 @@ static int keep_layer(struct fetch *f, size_t i, struct source *remote, struct e
 		blob_writer_abort(sink.writer);
 		return error_set(err, E_CORRUPT, "has bytes after its compressed end");
 	}
-	return blob_writer_commit(sink.writer, &d->digest, err);
+	if (blob_writer_commit(sink.writer, &d->digest, err) < 0)
+		return -1;
+	points_commit(&points, f->st, &d->digest);
+	return 0;
 }
 
 static int fetch_remote(struct fetch *f, size_t i, struct error *err)

@@ -139,8 +139,9 @@ static int check_owner(struct store *st, struct error *err)
 static bool is_own_name(const char *name)
 {
 	static const char *const own[] = {
-		".",     "..",  "blobs",      "files",     "index.json", "steps",
-		"trees", "tmp", "index.lock", LAYOUT_FILE, FORMAT_FILE,  "lost+found"};
+		".",      "..",        "blobs",     "files",      "index.json",
+		"steps",  "trees",     "tmp",       "index.lock", "roots",
+		"uppers", LAYOUT_FILE, FORMAT_FILE, "lost+found"};
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
 		if (!strcmp(name, own[i]))
@@ -182,6 +183,10 @@ static int open_root(struct store *st, struct error *err)
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
 		if (file_mkdirs(st->dirfd, folders[i], err) < 0)
 			return -1;
+	/* they hold set-user-id programs of images */
+	if ((mkdirat(st->dirfd, "roots", 0700) < 0 && errno != EEXIST) ||
+	    (mkdirat(st->dirfd, "uppers", 0700) < 0 && errno != EEXIST))
+		return error_errno(err, "cannot make a folder for RUN");
 	return ensure_files(st, err);
 }
 

@@ -70,8 +70,9 @@ typedef int layer_reader(void *ctx, size_t i, struct source *src, struct error *
  * the layout or the store's blob when it is there, else from the registry, or, where that
  * has none, from others that the store knows to have it; then the blob is kept.
  * Compressed digest, size and diff_id are verified (E_CORRUPT); a damaged blob of
- * the store is dropped and fetched again.  reader may be NULL: fetch only.  At most 4
- * layers at once; c may be NULL: nothing is fetched (E_MISSING). */
+ * the store is dropped and fetched again.  Restart points are noted on the way
+ * (points.h).  reader may be NULL: fetch only.  At most 4 layers at once; c may be NULL:
+ * nothing is fetched (E_MISSING). */
 int image_fetch_layers(struct image *im, struct store *st, struct client *c,
 		       const bool *need, layer_reader *reader, void *ctx,
 		       struct error *err);

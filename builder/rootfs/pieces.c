@@ -8,6 +8,8 @@
 #include "registry/base/buf.h"
 #include "registry/base/error.h"
 #include "registry/base/job.h"
+#include "registry/base/restart.h"
+#include "registry/points.h"
 #include "registry/store.h"
 
 #define WORKERS_MAX 64
@@ -24,6 +26,13 @@ struct piece {
 	uint8_t *out;
 	size_t out_len, out_cap;
 	bool deflated;
+	size_t mark; /* where it begins is that restart point; 0: it is none */
+};
+
+/* Each piece can be inflated without those before. */
+struct mark {
+	uint64_t tar, gzip;
+	uint32_t crc;
 };
 
 /*
@@ -50,6 +59,9 @@ struct pieces {
 	uint32_t crc;
 	uint64_t gzip_size;
 	struct blob_writer *blob;
+	struct mark *marks; /* under the lock; the first is for all that is none */
+	size_t nmarks, cap_marks;
+	struct store *store;
 };
 
 static struct piece *slot(struct pieces *p, uint64_t number)
@@ -106,6 +118,7 @@ static int run_hasher(struct job *job, void *arg, struct error *err)
 			rc = wait_on(p, &p->more, err);
 		if (rc < 0 || p->hashed == p->closed)
 			break;
+		p->marks[slot(p, p->hashed)->mark].crc = p->crc;
 		pthread_mutex_unlock(&p->lock);
 		hash_tar(p, slot(p, p->hashed));
 		rc = job_check(&p->job, err);
@@ -167,6 +180,7 @@ static int run_writer(struct job *job, void *arg, struct error *err)
 		if (rc < 0 || p->written == p->closed)
 			break;
 		piece = slot(p, p->written);
+		p->marks[piece->mark].gzip = p->gzip_size;
 		pthread_mutex_unlock(&p->lock);
 		rc = job_check(&p->job, err);
 		if (rc == 0)
@@ -225,6 +239,9 @@ struct pieces *pieces_open(const struct layer_options *o, struct error *err)
 		p->workers = WORKERS_MAX;
 	p->parent = o->job;
 	p->level = o->level;
+	p->store = o->store;
+	GROW(p->marks, p->nmarks, p->cap_marks);
+	p->marks[p->nmarks++] = (struct mark){0};
 	pthread_mutex_init(&p->lock, NULL);
 	cond_init(&p->more);
 	cond_init(&p->deflated);
@@ -273,8 +290,22 @@ struct buf *pieces_buf(struct pieces *p, struct error *err)
 		return NULL;
 	buf_reset(&piece->tar);
 	piece->deflated = false;
+	piece->mark = 0;
 	p->open = true;
 	return &piece->tar;
+}
+
+/* Makes the piece, which ends at tar_size, a restart point if the last one is far enough
+ * back.  Called with the lock. */
+static void mark(struct pieces *p, struct piece *piece)
+{
+	uint64_t at = p->tar_size - piece->tar.len;
+
+	if (at - p->marks[p->nmarks - 1].tar < RESTART_DISTANCE)
+		return;
+	GROW(p->marks, p->nmarks, p->cap_marks);
+	p->marks[p->nmarks] = (struct mark){.tar = at};
+	piece->mark = p->nmarks++;
 }
 
 int pieces_cut(struct pieces *p, struct error *err)
@@ -291,6 +322,7 @@ int pieces_cut(struct pieces *p, struct error *err)
 	if (!p->threaded)
 		start_threads(p);
 	pthread_mutex_lock(&p->lock);
+	mark(p, piece);
 	p->closed++;
 	rc = job_check(&p->job, err);
 	pthread_cond_broadcast(&p->more);
@@ -319,6 +351,7 @@ static void release(struct pieces *p)
 		free(p->slots[i].out);
 	}
 	free(p->slots);
+	free(p->marks);
 	deflater_free(p->deflater);
 	hash_release(&p->tar_hash);
 	hash_release(&p->gzip_hash);
@@ -342,6 +375,22 @@ static int write_trailer(struct pieces *p, struct error *err)
 	return write_gzip(p, t, sizeof(t), err);
 }
 
+static void keep_points(const struct pieces *p, const struct digest *blob)
+{
+	auto_points struct points points = POINTS_INIT;
+
+	if (p->nmarks < 2)
+		return;
+	points_begin(&points, p->store, blob);
+	if (!points.writer)
+		return;
+	for (size_t i = 1; i < p->nmarks; i++)
+		restart_writer_add(points.writer, p->marks[i].gzip, p->marks[i].tar,
+				   p->marks[i].crc);
+	restart_writer_all(points.writer, p->tar_size, p->crc);
+	points_commit(&points, p->store, blob);
+}
+
 int pieces_end(struct pieces *p, struct layer *out, struct error *err)
 {
 	int rc = pieces_cut(p, err);
@@ -359,6 +408,8 @@ int pieces_end(struct pieces *p, struct layer *out, struct error *err)
 	out->size = p->gzip_size;
 	out->tar_size = p->tar_size;
 	rc = blob_writer_commit(p->blob, &out->digest, err);
+	if (rc == 0)
+		keep_points(p, &out->digest);
 	release(p);
 	return rc;
 }

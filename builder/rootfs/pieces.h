@@ -30,8 +30,9 @@ struct buf *pieces_buf(struct pieces *p, struct error *err);
 int pieces_cut(struct pieces *p, struct error *err);
 /* Bytes of the tar so far, the open piece included. */
 uint64_t pieces_offset(const struct pieces *p);
-/* Ends the last piece and the stream, commits the blob, fills all of out but `entries`.
- * Frees p, also on -1. */
+/* Ends the last piece and the stream, commits the blob, fills all of out but `entries`;
+ * the layer's restart points are kept beside it (registry/points.h).  Frees p, also on
+ * -1. */
 int pieces_end(struct pieces *p, struct layer *out, struct error *err);
 void pieces_abort(struct pieces *p); /* NULL is fine; nothing stays in the store */
 

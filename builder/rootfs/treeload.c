@@ -471,11 +471,18 @@ static int extract(struct tar_in *in, uint64_t size, size_t i, layer_put *put, v
 	return put_hole(size - at, i, put, ctx, err);
 }
 
-int treeload_extract(struct source *src, const uint64_t *wanted, size_t n, layer_put *put,
-		     void *ctx, struct error *err)
+static int no_file_at(uint64_t offset, struct error *err)
+{
+	return error_set(err, E_CORRUPT, "the layer has no file at offset %llu",
+			 (unsigned long long)offset);
+}
+
+/* start: where the source is in the tar; a header is there. */
+static int extract_all(struct source *src, uint64_t start, const uint64_t *wanted,
+		       size_t n, layer_put *put, void *ctx, struct error *err)
 {
 	auto_tar struct tar_in in = {0};
-	struct archive_entry *e;
+	struct archive_entry *e = NULL;
 	size_t i = 0;
 	int r = 1;
 
@@ -484,7 +491,7 @@ int treeload_extract(struct source *src, const uint64_t *wanted, size_t n, layer
 	if (tar_open(&in, src, err) < 0)
 		return -1;
 	while (i < n && (r = tar_next(&in, &e, err)) > 0) {
-		if ((uint64_t)archive_read_header_position(in.a) != wanted[i])
+		if (start + (uint64_t)archive_read_header_position(in.a) != wanted[i])
 			continue;
 		if (archive_entry_size(e) < 0)
 			return error_set(err, E_CORRUPT,
@@ -495,7 +502,43 @@ int treeload_extract(struct source *src, const uint64_t *wanted, size_t n, layer
 	}
 	if (r < 0)
 		return -1;
-	return i == n ? 0
-		      : error_set(err, E_CORRUPT, "the layer has no file at offset %llu",
-				  (unsigned long long)wanted[i]);
+	return i == n ? 0 : no_file_at(wanted[i], err);
+}
+
+int treeload_extract(struct source *src, const uint64_t *wanted, size_t n, layer_put *put,
+		     void *ctx, struct error *err)
+{
+	return extract_all(src, 0, wanted, n, put, ctx, err);
+}
+
+/* 1, 0 when the source ends before. */
+static int skip(struct source *src, uint64_t len, struct error *err)
+{
+	auto_free char *block = xmalloc(BLOCK);
+
+	while (len > 0) {
+		ssize_t n =
+			source_read(src, block, len < BLOCK ? (size_t)len : BLOCK, err);
+
+		if (n <= 0)
+			return (int)n;
+		len -= (uint64_t)n;
+	}
+	return 1;
+}
+
+int treeload_extract_from(struct source *src, uint64_t at, const uint64_t *wanted,
+			  size_t n, layer_put *put, void *ctx, struct error *err)
+{
+	int r;
+
+	if (n == 0)
+		return 0;
+	if (wanted[0] < at)
+		return no_file_at(wanted[0], err);
+	/* libarchive begins where an entry does */
+	r = skip(src, wanted[0] - at, err);
+	if (r <= 0)
+		return r < 0 ? -1 : no_file_at(wanted[0], err);
+	return extract_all(src, wanted[0], wanted, n, put, ctx, err);
 }

@@ -68,5 +68,12 @@ typedef int layer_put(void *ctx, size_t i, const void *bytes, size_t len,
 		      struct error *err);
 int treeload_extract(struct source *src, const uint64_t *wanted, size_t n, layer_put *put,
 		     void *ctx, struct error *err);
+/* The same from within a tar: src begins at its offset `at`, a multiple of 512 that need
+ * not be where an entry begins.  What comes before the first wanted header is passed over
+ * unread; a wanted header before `at` is E_CORRUPT too.  It is the first of its entry,
+ * pax and GNU headers included, as the index has it, so that nothing before it matters.
+ * Returns after the last wanted file; the rest of src is not read. */
+int treeload_extract_from(struct source *src, uint64_t at, const uint64_t *wanted,
+			  size_t n, layer_put *put, void *ctx, struct error *err);
 
 #endif

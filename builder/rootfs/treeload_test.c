@@ -408,6 +408,130 @@ static void a_header_that_is_not_met_is_corrupt(void **state)
 	source_close(src);
 }
 
+/* A layer's tar from some offset on, which must not be read past `end`. */
+struct part {
+	struct source base;
+	const struct buf *tar;
+	size_t at, end;
+};
+
+static ssize_t part_read(struct source *s, void *buf, size_t len, struct error *err)
+{
+	struct part *p = (struct part *)s;
+	size_t n = p->tar->len - p->at;
+
+	(void)err;
+	assert_true(p->at < p->end);
+	n = n < len ? n : len;
+	memcpy(buf, p->tar->data + p->at, n);
+	p->at += n;
+	return (ssize_t)n;
+}
+
+/* layer_put: "INDEX:BYTES;" for each piece. */
+static int add_numbered(void *ctx, size_t i, const void *bytes, size_t len,
+			struct error *err)
+{
+	(void)err;
+	buf_addf(ctx, "%zu:", i);
+	buf_add(ctx, bytes, len);
+	buf_addc(ctx, ';');
+	return 0;
+}
+
+/* Entries with pax and GNU headers before their own, folders and links between, and much
+ * behind. */
+static void files_come_out_of_the_middle_of_a_tar(void **state)
+{
+	static const char *const formats[] = {"PAX", "GNU"};
+	static const struct source_ops ops = {part_read, NULL};
+	auto_free char *deep = xasprintf("%0150d/c", 0);
+	const char *const names[] = {"a", "b", deep, "d"};
+
+	(void)state;
+	for (size_t f = 0; f < 2; f++) {
+		auto_buf struct buf tar = BUF_INIT, text = BUF_INIT;
+		uint64_t wanted[4];
+
+		sh(&text,
+		   "python3 -c \"\n"
+		   "import tarfile, io\n"
+		   "t = tarfile.open('m.tar', 'w', format=tarfile.%s_FORMAT)\n"
+		   "def add(name, data, type=tarfile.REGTYPE):\n"
+		   "  ti = tarfile.TarInfo(name); ti.type = type; ti.size = len(data)\n"
+		   "  ti.mtime = 1.5; ti.linkname = 'a' * 120\n"
+		   "  t.addfile(ti, io.BytesIO(data))\n"
+		   "add('dir', b'', tarfile.DIRTYPE)\n"
+		   "add('a', b'one')\n"
+		   "add('b', b'x' * 513)\n"
+		   "add('link', b'', tarfile.SYMTYPE)\n"
+		   "add('%s', b'three')\n"
+		   "add('d', b'y')\n"
+		   "add('rest', bytes(3000000))\n"
+		   "t.close()\n"
+		   "for m in tarfile.open('m.tar'):\n"
+		   "  if m.isreg(): print(m.offset)\"",
+		   formats[f], deep);
+		read_file("m.tar", &tar);
+		struct index *ix = must_load(&tar);
+		char *line = text.data;
+		for (size_t i = 0; i < 4; i++) {
+			struct index_node in;
+
+			wanted[i] = strtoull(line, &line, 10);
+			assert_true(find(ix, names[i], &in));
+			assert_int_equal(in.content.layer.header, wanted[i]);
+		}
+		index_unref(ix);
+		for (size_t first = 0; first < 4; first++) {
+			for (size_t at = 0; at <= wanted[first]; at += 512) {
+				auto_buf struct buf got = BUF_INIT, want = BUF_INIT;
+				struct part src = {
+					{&ops}, &tar, at, (size_t)wanted[3] + 600000};
+				struct error err = ERROR_INIT;
+
+				if (treeload_extract_from(&src.base, at, wanted + first,
+							  4 - first, add_numbered, &got,
+							  &err) < 0)
+					fail_msg("%s", err.msg);
+				if (first == 0)
+					buf_adds(&want, "0:one;");
+				if (first <= 1) {
+					buf_addf(&want, "%zu:", 1 - first);
+					for (int x = 0; x < 513; x++)
+						buf_addc(&want, 'x');
+					buf_addc(&want, ';');
+				}
+				if (first <= 2)
+					buf_addf(&want, "%zu:three;", 2 - first);
+				buf_addf(&want, "%zu:y;", 3 - first);
+				assert_string_equal(got.data, want.data);
+			}
+		}
+	}
+}
+
+static void a_wanted_file_before_or_behind_the_part_is_corrupt(void **state)
+{
+	static const uint64_t before[] = {0}, behind[] = {1 << 20};
+	auto_buf struct buf tar = BUF_INIT, got = BUF_INIT;
+
+	(void)state;
+	sh(NULL, "printf 12345 >f && tar -cf t.tar f");
+	read_file("t.tar", &tar);
+	for (int i = 0; i < 2; i++) {
+		struct source *src = source_bytes(tar.data + 512, tar.len - 512);
+		struct error err = ERROR_INIT;
+
+		assert_int_equal(treeload_extract_from(src, 512, i ? behind : before, 1,
+						       add_piece, &got, &err),
+				 -1);
+		assert_int_equal(err.kind, E_CORRUPT);
+		source_close(src);
+	}
+	assert_int_equal(got.len, 0);
+}
+
 static void an_index_is_only_saved_under_what_its_tar_hashes_to(void **state)
 {
 	static const char empty[1024];
@@ -475,6 +599,8 @@ int main(void)
 		cmocka_unit_test(hostile_entries_are_refused_by_name),
 		cmocka_unit_test(passwd_and_group_are_kept_inline),
 		cmocka_unit_test(a_header_that_is_not_met_is_corrupt),
+		cmocka_unit_test(files_come_out_of_the_middle_of_a_tar),
+		cmocka_unit_test(a_wanted_file_before_or_behind_the_part_is_corrupt),
 		cmocka_unit_test(an_index_is_only_saved_under_what_its_tar_hashes_to),
 		cmocka_unit_test(a_damaged_index_in_the_store_is_removed),
 	};

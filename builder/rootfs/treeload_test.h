@@ -88,7 +88,7 @@ static struct index *load(const struct buf *tar, struct error *err)
 	return ix;
 }
 
-static struct index *must_load(const struct buf *tar)
+static inline struct index *must_load(const struct buf *tar)
 {
 	struct error err = ERROR_INIT;
 	struct index *ix = load(tar, &err);

@@ -177,61 +177,129 @@ struct level {
 	char *name;
 };
 
-static int unlink_or_enter(struct level **stack, size_t *n, size_t *cap, const char *name,
-			   struct error *err)
-{
-	int at = dirfd((*stack)[*n - 1].dir), fd;
+#define LEVELS_OPEN 64 /* deeper folders are moved up: each level takes a descriptor */
 
-	if (!unlinkat(at, name, 0))
+struct removal {
+	struct level *stack;
+	size_t n, cap;
+	bool lifted;   /* to the first level, since that was read */
+	unsigned next; /* the name that the next one gets there */
+};
+
+/* A folder that lacks bits gets them, if it is ours. */
+static int open_level(int at, const char *name)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(at, name, flags);
+
+	/* EACCES: it is a folder, and no link */
+	if (fd < 0 && errno == EACCES && !fchmodat(at, name, 0700, 0))
+		fd = openat(at, name, flags);
+	return fd;
+}
+
+static int unlink_in(int at, const char *name, int flags)
+{
+	if (!unlinkat(at, name, flags))
+		return 0;
+	if (errno != EACCES)
+		return -1;
+	if (!fchmod(at, 0700))
+		return unlinkat(at, name, flags);
+	errno = EACCES;
+	return -1;
+}
+
+static int push_level(struct removal *r, int fd, const char *name, struct error *err)
+{
+	DIR *dir = fdopendir(fd);
+
+	if (!dir) {
+		close(fd);
+		return error_errno(err, "cannot read folder %s", name);
+	}
+	GROW(r->stack, r->n, r->cap);
+	r->stack[r->n++] = (struct level){dir, xstrdup(name)};
+	return 0;
+}
+
+/* Moves a folder from far down to the first level, where it is found again. */
+static int lift(struct removal *r, int from, const char *name, struct error *err)
+{
+	int to = dirfd(r->stack[0].dir);
+
+	r->lifted = true;
+	for (;;) {
+		auto_free char *fresh = xasprintf("%u.lifted", r->next++);
+
+		/* a folder that moves is written to: its `..` */
+		if (!renameat(from, name, to, fresh) ||
+		    (errno == EACCES && !fchmod(from, 0700) && !fchmod(to, 0700) &&
+		     !fchmodat(from, name, 0700, 0) && !renameat(from, name, to, fresh)))
+			return 0;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+			return error_errno(err, "cannot move folder %s", name);
+	}
+}
+
+static int unlink_or_enter(struct removal *r, const char *name, struct error *err)
+{
+	int at = dirfd(r->stack[r->n - 1].dir), fd;
+
+	if (!unlink_in(at, name, 0))
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return errno == ENOENT ? 0 : error_errno(err, "cannot remove %s", name);
-	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES && !fchmodat(at, name, 0700, 0))
-		fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (r->n == LEVELS_OPEN)
+		return lift(r, at, name, err);
+	fd = open_level(at, name);
 	if (fd < 0)
 		return error_errno(err, "cannot open folder %s", name);
-	GROW(*stack, *n, *cap);
-	(*stack)[(*n)++] = (struct level){fdopendir(fd), xstrdup(name)};
+	return push_level(r, fd, name, err);
+}
+
+/* Removes the innermost folder, which was read to its end. */
+static int remove_level(struct removal *r, int top, struct error *err)
+{
+	struct level *l = &r->stack[r->n - 1];
+	int at = r->n > 1 ? dirfd(r->stack[r->n - 2].dir) : top;
+
+	if (r->n == 1 && r->lifted) {
+		r->lifted = false;
+		rewinddir(l->dir);
+		return 0;
+	}
+	if (unlink_in(at, l->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return error_errno(err, "cannot remove %s", l->name);
+	closedir(l->dir);
+	free(l->name);
+	r->n--;
 	return 0;
 }
 
 int file_remove_tree(int at, const char *path, struct error *err)
 {
-	struct level *stack = NULL;
-	size_t n = 0, cap = 0;
-	int rc = 0,
-	    fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct removal r = {0};
+	int rc, fd = open_level(at, path);
 
 	if (fd < 0) {
 		if (errno == ENOENT || !unlinkat(at, path, 0))
 			return 0;
 		return error_errno(err, "cannot remove %s", path);
 	}
-	GROW(stack, n, cap);
-	stack[n++] = (struct level){fdopendir(fd), xstrdup(path)};
-	while (n && !rc) {
-		struct dirent *e = readdir(stack[n - 1].dir);
+	rc = push_level(&r, fd, path, err);
+	while (r.n && !rc) {
+		struct dirent *e = readdir(r.stack[r.n - 1].dir);
 
 		if (e && (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")))
 			continue;
-		if (e) {
-			rc = unlink_or_enter(&stack, &n, &cap, e->d_name, err);
-			continue;
-		}
-		n--;
-		closedir(stack[n].dir);
-		if (unlinkat(n ? dirfd(stack[n - 1].dir) : at, stack[n].name,
-			     AT_REMOVEDIR) < 0 &&
-		    errno != ENOENT)
-			rc = error_errno(err, "cannot remove %s", stack[n].name);
-		free(stack[n].name);
+		rc = e ? unlink_or_enter(&r, e->d_name, err) : remove_level(&r, at, err);
 	}
-	while (n) {
-		closedir(stack[--n].dir);
-		free(stack[n].name);
+	while (r.n) {
+		closedir(r.stack[--r.n].dir);
+		free(r.stack[r.n].name);
 	}
-	free(stack);
+	free(r.stack);
 	return rc;
 }
 

@@ -36,7 +36,8 @@ ssize_t file_pread_full(int fd, void *buf, size_t len, uint64_t offset,
 
 /* mkdir -p below dirfd, mode 0755 & ~umask for each. */
 int file_mkdirs(int dirfd, const char *path, struct error *err);
-/* Removes a folder tree; missing is fine.  Never follows links. */
+/* Removes a folder tree of any depth; missing is fine.  Never follows links.  Folders of
+ * ours that lack permission bits get them first. */
 int file_remove_tree(int dirfd, const char *path, struct error *err);
 
 /* A temporary directory of one process below DIR/tmp, held by a lock so that a
@@ -45,6 +46,9 @@ struct tmpdir;
 struct tmpdir *
 tmpdir_open(int dirfd, struct error *err); /* makes DIR/tmp/XXXXXX; sweeps dead ones */
 void tmpdir_close(struct tmpdir *t);       /* removes it; NULL is fine */
+int tmpdir_fd(const struct tmpdir *t);     /* of the directory; borrowed */
+/* Makes a new, empty folder in it (mode 0700) and opens it: an fd that is yours, -1. */
+int tmpdir_folder(struct tmpdir *t, char name[static 32], struct error *err);
 
 /* One temporary file; committed by rename or linked away, else removed. */
 struct tmp {

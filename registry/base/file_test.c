@@ -212,9 +212,135 @@ static void a_lock_waits_for_its_holder(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* As an ordinary user, who needs the bits: */
+static void in_child_as_user(void (*check)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (!geteuid() &&
+		    (fchown(top, 4321, 4321) < 0 || setgid(4321) < 0 || setuid(4321) < 0))
+			_exit(99);
+		check();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void remove_closed_folders(void)
+{
+	if (mkdirat(top, "t", 0755) || mkdirat(top, "t/ro", 0755) ||
+	    mkdirat(top, "t/ro/sub", 0755) || mkdirat(top, "t/none", 0) ||
+	    symlinkat("ro", top, "t/ro/sub/link") || fchmodat(top, "t/ro/sub", 0555, 0) ||
+	    fchmodat(top, "t/ro", 0500, 0) || fchmodat(top, "t", 0, 0))
+		_exit(1);
+	if (file_remove_tree(top, "t", NULL) < 0 || there("t"))
+		_exit(2);
+}
+
+static void folders_without_permission_bits_are_removed_too(void **state)
+{
+	(void)state;
+	in_child_as_user(remove_closed_folders);
+}
+
+static void sweep_as_user(void)
+{
+	struct tmpdir *t = tmpdir_open(top, NULL);
+
+	if (!t)
+		_exit(1);
+	tmpdir_close(t);
+	if (!there("tmp/0123456789abcdef/in/file"))
+		_exit(2);
+}
+
+/* What a RUN with subordinate ids left is removed inside its user namespace. */
+static void
+what_the_dead_left_under_other_owners_waits_for_who_can_remove_it(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct tmpdir *t;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(mkdirat(top, "tmp", 0755), 0);
+	assert_int_equal(mkdirat(top, "tmp/0123456789abcdef", 0755), 0);
+	assert_int_equal(mkdirat(top, "tmp/0123456789abcdef/in", 0755), 0);
+	put("tmp/0123456789abcdef/in/file", "");
+	put("tmp/0123456789abcdef.lock", "");
+	assert_int_equal(fchownat(top, "tmp", 4321, 4321, 0), 0);
+	assert_int_equal(fchownat(top, "tmp/0123456789abcdef", 4321, 4321, 0), 0);
+	assert_int_equal(fchownat(top, "tmp/0123456789abcdef.lock", 4321, 4321, 0), 0);
+	in_child_as_user(sweep_as_user);
+	t = tmpdir_open(top, &err);
+	assert_non_null(t);
+	assert_false(there("tmp/0123456789abcdef"));
+	assert_false(there("tmp/0123456789abcdef.lock"));
+	tmpdir_close(t);
+}
+
+static void a_tree_deeper_than_there_are_descriptors_is_removed(void **state)
+{
+	auto_fd int at = -1;
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(mkdirat(top, "deep", 0755), 0);
+	put("deep/0.lifted", "");
+	at = openat(top, "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < 1500; i++) {
+		int next;
+
+		assert_int_equal(mkdirat(at, "d", 0755), 0);
+		assert_int_equal(symlinkat("d", at, "l"), 0);
+		next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		close(at);
+		at = next;
+	}
+	assert_int_equal(file_remove_tree(top, "deep", &err), 0);
+	assert_false(there("deep"));
+}
+
+static void a_temporary_folder_is_new_and_goes_with_the_directory(void **state)
+{
+	char a[32], b[32];
+	struct error err = ERROR_INIT;
+	struct tmpdir *t = tmpdir_open(top, &err);
+
+	(void)state;
+	assert_non_null(t);
+	auto_fd int one = tmpdir_folder(t, a, &err);
+	auto_fd int two = tmpdir_folder(t, b, &err);
+
+	assert_true(one >= 0 && two >= 0);
+	assert_string_not_equal(a, b);
+	assert_int_equal(mkdirat(tmpdir_fd(t), a, 0700), -1);
+	assert_int_equal(mkdirat(one, "x", 0), 0);
+	tmpdir_close(t);
+	assert_int_equal(unlinkat(top, "tmp", AT_REMOVEDIR), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			folders_without_permission_bits_are_removed_too, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_the_dead_left_under_other_owners_waits_for_who_can_remove_it,
+			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_tree_deeper_than_there_are_descriptors_is_removed, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_temporary_folder_is_new_and_goes_with_the_directory, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(an_open_in_a_folder_stays_in_it, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_file_over_the_limit_is_refused, set_up,

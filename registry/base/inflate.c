@@ -4,6 +4,7 @@
 
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
+#include "registry/base/restart_priv.h"
 #include "registry/base/stream.h"
 
 #define INPUT_SIZE ((size_t)192 * 1024)
@@ -27,6 +28,8 @@ struct inflate_source {
 	struct isal_gzip_header header;
 	bool in_header; /* the member's header has begun and not ended */
 	ZSTD_DStream *zstd;
+	struct restart_writer *notes; /* NULL: no points are noted */
+	uint64_t base_in, made;       /* where input[0] is; bytes handed out */
 };
 
 /* More input behind what is there. */
@@ -34,8 +37,10 @@ static int fill(struct inflate_source *z, struct error *err)
 {
 	ssize_t n;
 
-	if (z->at == z->have)
+	if (z->at == z->have) {
+		z->base_in += z->have;
 		z->at = z->have = 0;
+	}
 	n = source_read(z->inner, z->input + z->have, INPUT_SIZE - z->have, err);
 	if (n < 0)
 		return -1;
@@ -67,7 +72,7 @@ static int begin(struct inflate_source *z, struct error *err)
 	z->format = recognise(z->input, z->have);
 	z->between = true;
 	if (z->format == FORMAT_GZIP) {
-		z->gzip = xmalloc(sizeof(*z->gzip));
+		z->gzip = xcalloc(1, sizeof(*z->gzip)); /* a note has no stray bytes */
 		isal_inflate_init(z->gzip);
 	} else if (z->format == FORMAT_ZSTD) {
 		z->zstd = ZSTD_createDStream();
@@ -137,6 +142,8 @@ static int step_header(struct inflate_source *z, struct error *err)
 	int rc;
 
 	if (z->between) {
+		if (z->notes)
+			restart_member_(z->notes, z->base_in + z->at, z->made);
 		isal_inflate_reset(s);
 		s->crc_flag = ISAL_GZIP_NO_HDR_VER; /* the trailer is checked */
 		isal_gzip_header_init(&z->header);
@@ -151,6 +158,15 @@ static int step_header(struct inflate_source *z, struct error *err)
 	z->at = z->have - s->avail_in;
 	z->in_header = rc == ISAL_END_INPUT;
 	return 0;
+}
+
+/* After a step: its output is handed out next. */
+static void note(struct inflate_source *z)
+{
+	if (z->between)
+		restart_member_end_(z->notes, z->gzip, z->made);
+	else
+		restart_state_(z->notes, z->gzip, z->base_in + z->at, z->made);
 }
 
 /* One step of ISA-L; returns the bytes made, 0 when it wants input. */
@@ -172,6 +188,9 @@ static ssize_t step_gzip(struct inflate_source *z, void *buf, size_t len,
 	z->at = z->have - s->avail_in;
 	if (s->block_state == ISAL_BLOCK_FINISH)
 		z->between = true;
+	z->made += len - s->avail_out;
+	if (z->notes)
+		note(z);
 	return (ssize_t)(len - s->avail_out);
 }
 
@@ -235,9 +254,13 @@ static ssize_t inflate_read(struct source *s, void *buf, size_t len, struct erro
 		z->failed = true;
 		return -1;
 	}
+	if (z->notes)
+		len = restart_room_(z->notes, z->made, len);
 	switch (z->format) {
 	case FORMAT_GZIP:
 		n = read_gzip(z, buf, len, err);
+		if (n == 0 && z->notes)
+			restart_end_(z->notes, true, z->made);
 		break;
 	case FORMAT_ZSTD:
 		n = read_zstd(z, buf, len, err);
@@ -260,12 +283,40 @@ static void inflate_close(struct source *s)
 	free(z);
 }
 
-struct source *source_inflate(struct source *inner)
+static struct inflate_source *inflate_new(struct source *inner)
 {
 	static const struct source_ops ops = {inflate_read, inflate_close};
 	struct inflate_source *z = xcalloc(1, sizeof(*z));
 
 	z->base.ops = &ops;
 	z->inner = inner;
+	return z;
+}
+
+struct source *source_inflate(struct source *inner)
+{
+	return &inflate_new(inner)->base;
+}
+
+struct source *source_inflate_noting(struct source *inner, struct restart_writer *w)
+{
+	struct inflate_source *z = inflate_new(inner);
+
+	z->notes = w;
+	return &z->base;
+}
+
+struct source *inflate_resume_(struct source *inner, struct inflate_state *s)
+{
+	struct inflate_source *z = inflate_new(inner);
+
+	z->input = xmalloc(INPUT_SIZE);
+	z->format = FORMAT_GZIP;
+	z->between = !s;
+	if (!s) {
+		s = xmalloc(sizeof(*s));
+		isal_inflate_init(s);
+	}
+	z->gzip = s;
 	return &z->base;
 }

@@ -145,6 +145,22 @@ void tmpdir_close(struct tmpdir *t)
 	free(t);
 }
 
+int tmpdir_fd(const struct tmpdir *t)
+{
+	return t->fd;
+}
+
+int tmpdir_folder(struct tmpdir *t, char name[static 32], struct error *err)
+{
+	int fd;
+
+	snprintf(name, 32, "%u", atomic_fetch_add(&t->next, 1));
+	if (mkdirat(t->fd, name, 0700) < 0)
+		return error_errno(err, "cannot make a temporary folder");
+	fd = openat(t->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? error_errno(err, "cannot open a temporary folder") : fd;
+}
+
 int tmp_open(struct tmp *t, struct tmpdir *dir, struct error *err)
 {
 	t->dir = dir;
