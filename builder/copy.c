@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "builder/context.h"
-#include "builder/pyc.h"
+#include "builder/rootfs/pyc.h"
 #include "builder/rootfs/tree.h"
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
@@ -283,6 +283,80 @@ int copy_bytecode(struct copy *c, struct tree *to, struct error *err)
 		    restamp(c, to, &c->pairs[i], err) < 0)
 			return -1;
 	return 0;
+}
+
+/* .pyc files of a folder that the step did not set, but their source. */
+static int stale_in(struct tree *to, struct node *dir, struct node ***v, size_t *n,
+		    size_t *cap, struct error *err)
+{
+	struct node *pyc, *source;
+	struct cursor cur;
+
+	if (tree_children(to, dir, &cur, err) < 0)
+		return -1;
+	while ((pyc = cursor_next(&cur))) {
+		if (!pyc_is(pyc) || pyc->step == tree_step(to))
+			continue;
+		if (pyc_source(to, pyc, &source, err) < 0)
+			return -1;
+		if (!source || source->step != tree_step(to))
+			continue;
+		GROW(*v, *n, *cap);
+		(*v)[(*n)++] = pyc;
+	}
+	return 0;
+}
+
+int copy_bytecode_below(struct copy *c, struct tree *to, struct node ***v, size_t *n,
+			struct error *err)
+{
+	struct map seen = MAP_INIT;
+	size_t cap = 0;
+	int rc = 0;
+
+	*v = NULL;
+	*n = 0;
+	for (size_t i = 0; i < c->npairs && !rc; i++) {
+		struct node *source = c->pairs[i].target, *dir = source->parent, *cache;
+		struct error why = ERROR_INIT;
+
+		if (source->name_len < 4 ||
+		    strcmp(source->name + source->name_len - 3, ".py") != 0 ||
+		    map_get(&seen, (char *)&dir, sizeof(struct node *)))
+			continue;
+		map_put(&seen, (char *)&dir, sizeof(struct node *), dir);
+		rc = stale_in(to, dir, v, n, &cap, err);
+		cache = rc ? NULL : tree_child(to, dir, "__pycache__", 11, &why);
+		if (!rc && !cache && why.kind != E_NONE) {
+			*err = why;
+			rc = -1;
+		}
+		if (cache && cache->type == NODE_DIR)
+			rc = stale_in(to, cache, v, n, &cap, err);
+	}
+	map_release(&seen);
+	return rc;
+}
+
+int copy_invalidate(struct tree *to, struct node *pyc, int64_t time, bool *done,
+		    struct error *err)
+{
+	struct node *source;
+	struct node_value v = {.type = NODE_FILE,
+			       .attrs = pyc->attrs,
+			       .mtime = time,
+			       .size = pyc->size,
+			       .content = pyc->content};
+
+	if (pyc_source(to, pyc, &source, err) < 0 ||
+	    pyc_valid(pyc, source, done, err) < 0)
+		return -1;
+	if (!*done)
+		return 0;
+	v.content.restamped = true;
+	v.content.stamp = (uint32_t)source->mtime ? 0 : 1;
+	v.content.has_digest = false;
+	return tree_put(to, pyc->parent, pyc->name, pyc->name_len, &v, err) ? 0 : -1;
 }
 
 void copy_settle(struct copy *c)

@@ -74,6 +74,15 @@ int copy_apply(struct copy *c, struct tree *to, int64_t time, struct error *err)
 /* Gives valid .pyc files that were set the mtime that their sources have now (pyc.h).
  * Contents must be where they can be opened. */
 int copy_bytecode(struct copy *c, struct tree *to, struct error *err);
+/* The .pyc files that the tree had before, beside sources that were set: *v, to be freed,
+ * and *n. */
+int copy_bytecode_below(struct copy *c, struct tree *to, struct node ***v, size_t *n,
+			struct error *err);
+/* One of them whose header fits the new source, though it was not made from it, becomes
+ * part of the step with a field that fits no more; *done says so.  Its content must be
+ * where it can be opened until the layer is written. */
+int copy_invalidate(struct tree *to, struct node *pyc, int64_t time, bool *done,
+		    struct error *err);
 /* E_INPUT, without the name, when the file is larger than COPY_SIZE_MAX. */
 int copy_check_size(const struct node *n, struct error *err);
 /* After the layer was written: gives the context's files the digests that were computed

@@ -5,7 +5,7 @@
 #include "builder/context.h"
 #include "builder/copy.h"
 #include "builder/path.h"
-#include "builder/pyc.h"
+#include "builder/rootfs/pyc.h"
 #include "builder/rootfs/tree.h"
 #include "parser/diag.h"
 #include "parser/pattern.h"

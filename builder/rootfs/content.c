@@ -1,6 +1,7 @@
 #include "builder/rootfs/content.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -85,15 +86,39 @@ static struct range *range_new(const struct node *n)
 	return r;
 }
 
+/* What a command made may have a path that no system call takes at once. */
+static int open_long(int dirfd, const char *path, int flags, struct error *err)
+{
+	auto_fd int at = -1;
+
+	while (strlen(path) >= PATH_MAX) {
+		auto_free char *part = xstrndup(path, PATH_MAX - 1);
+		char *slash = strrchr(part, '/');
+
+		if (!slash)
+			break;
+		*slash = '\0';
+		int next = file_open_in(at < 0 ? dirfd : at, part, O_PATH | O_DIRECTORY,
+					err);
+		if (next < 0)
+			return -1;
+		if (at >= 0)
+			close(at);
+		at = next;
+		path += slash - part + 1;
+	}
+	return file_open_in(at < 0 ? dirfd : at, path, flags, err);
+}
+
 /* O_NONBLOCK: a FIFO that took the file's place must not hang the build. */
 static struct source *open_disk(const struct node *n, struct error *err)
 {
 	const struct disk_root *root = n->content.disk.root;
 	const char *path = n->content.disk.path;
 	struct stat st;
-	auto_fd int fd = file_open_in(
-		root->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-		err);
+	auto_fd int fd =
+		open_long(root->fd, path,
+			  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, err);
 
 	if (fd < 0) {
 		error_wrap(err, "%s", root->name);

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "builder/pyc.h"
 #include "builder/rootfs/content.h"
+#include "builder/rootfs/pyc.h"
 #include "builder/rootfs/tree.h"
 #include "registry/base/alloc.h"
 #include "registry/base/buf.h"

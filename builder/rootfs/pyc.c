@@ -1,4 +1,4 @@
-#include "builder/pyc.h"
+#include "builder/rootfs/pyc.h"
 
 #include <stdlib.h>
 #include <string.h>
