@@ -13,7 +13,7 @@ OPT ?= -O2 -g
 HARDEN ?= -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
 	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 HARDEN_LD ?= -pie -Wl,-z,relro,-z,now,-z,noexecstack
-LIBS := libarchive libisal zlib libcrypto libcurl libcjson libzstd
+LIBS := libarchive libisal zlib libcrypto libcurl libcjson libzstd libseccomp
 CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DHOD_VERSION='"$(VERSION)"' \
 	-include registry/base/banned.h
 CFLAGS_ALL = -std=c17 $(OPT) $(WARN) $(HARDEN) -fPIE -pthread -ffile-prefix-map=$(CURDIR)=. \
@@ -26,9 +26,11 @@ PARSER := $(call objs,parser)
 BASE := $(call objs,registry/base)
 REGISTRY := $(BASE) $(call objs,registry)
 ROOTFS := $(REGISTRY) $(call objs,builder/rootfs)
-BUILDER := $(ROOTFS) $(PARSER) $(filter-out $O/builder/hod.o,$(call objs,builder builder/cmd))
+SANDBOX := $(BASE) $(call objs,builder/sandbox)
+BUILDER := $(ROOTFS) $(call objs,builder/sandbox) $(PARSER) $(filter-out $O/builder/hod.o,$(call objs,builder builder/cmd))
 TESTS := $(patsubst %.c,$O/%,$(wildcard parser/*_test.c registry/base/*_test.c \
-	registry/*_test.c builder/*_test.c builder/rootfs/*_test.c builder/cmd/*_test.c))
+	registry/*_test.c builder/*_test.c builder/rootfs/*_test.c builder/sandbox/*_test.c \
+	builder/cmd/*_test.c))
 FUZZERS := $(patsubst %.c,$O/%,$(wildcard */*_fuzz.c */*/*_fuzz.c))
 JOBS ?= $(shell nproc)
 # V=1 shows the commands.
@@ -52,6 +54,9 @@ $O/registry/%_test: $O/registry/%_test.o $(REGISTRY)
 	$(say) link $@
 	$(LINK) $^ $(LDLIBS) -lcmocka
 $O/builder/rootfs/%_test: $O/builder/rootfs/%_test.o $(ROOTFS)
+	$(say) link $@
+	$(LINK) $^ $(LDLIBS) -lcmocka
+$O/builder/sandbox/%_test: $O/builder/sandbox/%_test.o $(SANDBOX)
 	$(say) link $@
 	$(LINK) $^ $(LDLIBS) -lcmocka
 $O/builder/%_test: $O/builder/%_test.o $(BUILDER)
