@@ -13,6 +13,7 @@
 #include "builder/context.h"
 #include "builder/meta.h"
 #include "builder/path.h"
+#include "builder/run.h"
 #include "builder/stage.h"
 #include "builder/step.h"
 #include "registry/base/alloc.h"
@@ -31,6 +32,16 @@ void build_request_release(struct build_request *r)
 	strv_release(&r->labels);
 	strv_release(&r->annotations);
 	strv_release(&r->build_contexts);
+}
+
+int build_network_parse(const char *word)
+{
+	static const char *const words[] = {"default", "none", "host"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!strcmp(word, words[i]))
+			return (int)i;
+	return -1;
 }
 
 void build_result_release(struct build_result *r)
@@ -224,6 +235,8 @@ static int run_instruction(struct build *b, size_t stage, size_t k, struct error
 		rc = step_copy(s, in, ui, &cached, err);
 	else if (in->kw == KW_WORKDIR)
 		rc = step_workdir(s, in, ui, &cached, err);
+	else if (in->kw == KW_RUN)
+		rc = step_run(s, in, ui, &cached, err);
 	else
 		rc = meta_apply(s, in, err);
 	progress_end(ui, rc < 0   ? PROGRESS_FAILED

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "builder/sandbox/probe.h"
 #include "registry/base/buf.h"
 #include "registry/manifest.h"
 #include "registry/reference.h"
@@ -21,6 +22,9 @@ struct error;
 struct store;
 
 enum timestamp_mode { TIMESTAMP_BASE, TIMESTAMP_FIXED, TIMESTAMP_NOW, TIMESTAMP_KEEP };
+
+/* What RUN reaches (9.6): BUILD_NETWORK_DEFAULT is the host's network, as HOST is. */
+enum build_network { BUILD_NETWORK_DEFAULT, BUILD_NETWORK_NONE, BUILD_NETWORK_HOST };
 
 struct build_request {
 	const char *context;    /* a folder */
@@ -35,10 +39,18 @@ struct build_request {
 	struct strv build_contexts; /* "NAME=oci-layout://DIR[:TAG]" */
 	bool no_cache, pull;
 	enum timestamp_mode timestamp;
-	int64_t time; /* TIMESTAMP_FIXED: seconds */
-	int level;    /* 0-9 */
+	int64_t time;               /* TIMESTAMP_FIXED: seconds */
+	int level;                  /* 0-9 */
+	enum isolation isolation;   /* of RUN */
+	enum build_network network; /* of RUN without --network */
+	bool allow_host_network;    /* RUN --network=host */
+	uint64_t processes;         /* that a RUN may have at once; 0: no bound */
 };
 void build_request_release(struct build_request *r);
+
+#define BUILD_PROCESSES 4096 /* where nothing else is asked for */
+/* "default", "none", "host"; -1 for another word. */
+int build_network_parse(const char *word);
 
 /* What was built; everything but base layers is in the store. */
 struct build_result {

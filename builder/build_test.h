@@ -204,6 +204,28 @@ static UNUSED struct tree *tree_of(const char *text)
 	return t;
 }
 
+/* A tree with account files; the texts (NULL: no file) stay yours. */
+static UNUSED struct tree *account_tree(const char *passwd, const char *group)
+{
+	struct tree *t = tree_of("d 0755 0:0 etc\n");
+	const char *const texts[] = {passwd, group}, *const names[] = {"passwd", "group"};
+	struct node *etc;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(tree_resolve(t, "etc", 0, &etc, NULL, &err), 1);
+	for (size_t i = 0; i < 2; i++) {
+		struct node_value v = {.type = NODE_FILE, .attrs = {.mode = 0644}};
+
+		if (!texts[i])
+			continue;
+		v.size = strlen(texts[i]);
+		v.content.kind = v.size ? CONTENT_INLINE : CONTENT_NONE;
+		v.content.bytes = texts[i];
+		assert_non_null(tree_put(t, etc, names[i], strlen(names[i]), &v, &err));
+	}
+	return t;
+}
+
 struct described {
 	struct tree *tree;
 	struct buf *out;

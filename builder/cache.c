@@ -172,6 +172,8 @@ void cache_set_inputs(struct store *st, const struct digest *prefix,
 	save_new(st, path, listing->len <= LISTING_MAX ? listing : &none);
 }
 
+enum { HEX = 17 }; /* 16 digits and a blank, before each name of a list */
+
 /* The next "HEX PATH" line; *next is set behind it.  Length without the newline. */
 static size_t next_line(const char *at, const char **next)
 {
@@ -199,8 +201,6 @@ static int by_walk(const char *a, size_t n, const char *b, size_t m)
 /* Names the first difference of two listings, both in the same order of walk. */
 static char *first_difference(const char *old, const char *now)
 {
-	enum { HEX = 17 }; /* 16 digits and a blank */
-
 	while (*old || *now) {
 		const char *next_old, *next_now;
 		size_t n = next_line(old, &next_old), m = next_line(now, &next_now);
@@ -223,6 +223,61 @@ static char *first_difference(const char *old, const char *now)
 	return xstrdup("its layer is no longer in the store");
 }
 
+/* The line of a list of "HEX NAME" with that name; NULL. */
+static const char *find_part(const char *list, const char *name, size_t len)
+{
+	const char *next;
+
+	for (; *list; list = next) {
+		size_t n = next_line(list, &next);
+
+		if (n == HEX + len && !memcmp(list + HEX, name, len))
+			return list;
+	}
+	return NULL;
+}
+
+/* Names the first difference of two lists of parts; NULL: they have the same, perhaps in
+ * another order. */
+static char *part_difference(const char *old, const char *now)
+{
+	const char *next, *other;
+
+	for (const char *at = now; *at; at = next) {
+		size_t n = next_line(at, &next);
+
+		if (n <= HEX)
+			continue;
+		other = find_part(old, at + HEX, n - HEX);
+		if (!other)
+			return xasprintf("%.*s is new", (int)(n - HEX), at + HEX);
+		if (memcmp(other, at, HEX) != 0)
+			return xasprintf("%.*s changed", (int)(n - HEX), at + HEX);
+	}
+	for (const char *at = old; *at; at = next) {
+		size_t n = next_line(at, &next);
+
+		if (n > HEX && !find_part(now, at + HEX, n - HEX))
+			return xasprintf("%.*s is gone", (int)(n - HEX), at + HEX);
+	}
+	return NULL;
+}
+
+/* Two texts of a place that are not the same: the instruction, or one of its parts. */
+static char *text_difference(const char *old, const char *now)
+{
+	const char *old_parts, *now_parts;
+	size_t n = next_line(old, &old_parts), m = next_line(now, &now_parts);
+	char *why = NULL;
+
+	if (n == m && !memcmp(old, now, n)) {
+		why = part_difference(old_parts, now_parts);
+		if (!why)
+			return xstrdup("the order of its environment changed");
+	}
+	return why ? why : xasprintf("the instruction changed: it was %.*s", (int)n, old);
+}
+
 static char *why_missed(struct store *st, const struct cache_place *place,
 			const char *last, const struct digest *prefix,
 			const struct buf *listing)
@@ -239,7 +294,7 @@ static char *why_missed(struct store *st, const struct cache_place *place,
 					    : "a step before it changed");
 	last += n + (last[n] == '\n');
 	if (strcmp(last, place->text))
-		return xasprintf("the instruction changed: it was %s", last);
+		return text_difference(last, place->text);
 	if (!listing || !cache_inputs(st, prefix, &old))
 		return xstrdup("not built before");
 	if (!old.len && listing->len)

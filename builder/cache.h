@@ -50,8 +50,10 @@ void cache_set_inputs(struct store *st, const struct digest *prefix,
 struct cache_place {
 	struct digest id;     /* names the place */
 	struct digest parent; /* key before the step */
-	const char *text;     /* the instruction as it acts, one line */
-	bool first;           /* the first file step on its base */
+	const char *text; /* the instruction as it acts, one line; then, each in a line of
+			     its own, 16 digits of a digest and the name of something else
+			     that it depends on, such as a variable */
+	bool first;       /* the first file step on its base */
 };
 void cache_set_place(struct store *st, const struct cache_place *place);
 /* Why the step was not found, for people; yours to free.  listing: what it reads

@@ -196,6 +196,35 @@ static void a_miss_says_whether_base_step_or_instruction_changed(void **state)
 	explained("not built before", "p3", "k2", "COPY a /", false, "x6", NULL);
 }
 
+static void a_miss_names_the_part_that_changed(void **state)
+{
+#define P(hex) "\n" hex hex hex hex hex hex hex hex " "
+	static const struct {
+		const char *old, *now, *why;
+	} v[] = {
+		{"RUN a" P("11") "x", "RUN a" P("22") "x", "x changed"},
+		{"RUN a" P("11") "x" P("11") "y z", "RUN a" P("11") "x" P("22") "y z",
+		 "y z changed"},
+		{"RUN a" P("11") "x", "RUN a" P("11") "w" P("11") "x", "w is new"},
+		{"RUN a" P("11") "w" P("11") "x", "RUN a" P("11") "x", "w is gone"},
+		{"RUN a" P("11") "w" P("11") "x", "RUN a" P("11") "x" P("11") "w",
+		 "the order of its environment changed"},
+		{"RUN a" P("11") "x", "RUN b" P("22") "x",
+		 "the instruction changed: it was RUN a"},
+		/* what another version or chance wrote */
+		{"RUN a", "RUN a" P("11") "x", "x is new"},
+		{"RUN a\nx\n\n", "RUN a" P("11") "x", "x is new"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++) {
+		auto_free char *id = xasprintf("part %zu", i);
+
+		free(explain(id, "k", v[i].old, true, id, NULL));
+		explained(v[i].why, id, "k", v[i].now, true, id, NULL);
+	}
+}
+
 /* Lines as copy_inputs makes them: 16 hexadecimal digits, the path; folders before
  * their content, siblings bytewise. */
 #define L(digit, path) digit digit digit digit digit digit digit digit " " path "\n"
@@ -262,6 +291,7 @@ int main(void)
 		cmocka_unit_test(a_record_without_its_layer_is_none),
 		cmocka_unit_test(what_a_prefix_read_is_kept),
 		cmocka_unit_test(a_miss_says_whether_base_step_or_instruction_changed),
+		cmocka_unit_test(a_miss_names_the_part_that_changed),
 		cmocka_unit_test(a_miss_names_the_file_that_made_it),
 	};
 

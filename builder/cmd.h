@@ -28,6 +28,7 @@ struct command {
 };
 
 extern const struct command cmd_build;
+extern const struct command cmd_doctor;
 extern const struct command cmd_images;
 extern const struct command cmd_inspect;
 extern const struct command cmd_parse;

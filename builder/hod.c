@@ -10,6 +10,7 @@
 
 #include "builder/app.h"
 #include "builder/cmd.h"
+#include "builder/run_worker.h"
 #include "parser/diag.h"
 #include "registry/base/alloc.h"
 #include "registry/base/buf.h"
@@ -21,8 +22,8 @@
 #define EXCERPT_MAX 200
 
 static const struct command *const commands[] = {
-	&cmd_build, &cmd_images, &cmd_inspect, &cmd_parse,
-	&cmd_pull,  &cmd_push,   &cmd_tag,     &cmd_version,
+	&cmd_build, &cmd_doctor, &cmd_images, &cmd_inspect, &cmd_parse,
+	&cmd_pull,  &cmd_push,   &cmd_tag,    &cmd_version,
 };
 
 /* docker's second names: hod image ls is hod images. */
@@ -240,6 +241,8 @@ int main(int argc, char **argv)
 	struct app app;
 	int rc;
 
+	if (argc == 1 && !strcmp(argv[0], RUN_WORKER_NAME))
+		return run_worker_main();
 	occupy_standard_fds();
 	interrupt_install();
 	app_init(&app);

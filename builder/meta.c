@@ -49,18 +49,22 @@ const char *meta_expand(struct stage_state *s, const struct instruction *in,
 	return out;
 }
 
-/* The JSON elements, or SHELL (default /bin/sh -c) and the text. */
+void meta_shell(const struct stage_state *s, struct strv *out)
+{
+	for (size_t i = 0; i < s->config.shell.n; i++)
+		strv_add(out, s->config.shell.v[i]);
+	if (!s->config.shell.n) {
+		strv_add(out, "/bin/sh");
+		strv_add(out, "-c");
+	}
+}
+
+/* The JSON elements, or SHELL and the text. */
 static void command_line(const struct stage_state *s, const struct instruction *in,
 			 size_t first, struct strv *out)
 {
-	if (!in->json) {
-		if (s->config.shell.n) {
-			strv_copy(out, &s->config.shell);
-		} else {
-			strv_add(out, "/bin/sh");
-			strv_add(out, "-c");
-		}
-	}
+	if (!in->json)
+		meta_shell(s, out);
 	for (size_t i = first; i < in->nargs; i++)
 		strv_add(out, in->args[i].text);
 	if (!in->json && first >= in->nargs)
@@ -148,6 +152,8 @@ static int apply_arg(struct stage_state *s, const struct instruction *in, struct
 		}
 		if (!value && !arg->has_value)
 			value = strv_get(&s->build->plan.globals, arg->key);
+		if (strv_find(&s->args, arg->key) < 0)
+			strv_add(&s->args, arg->key);
 		buf_addf(by, " %s", arg->key);
 		if (value) {
 			buf_addf(by, "=%s", value);

@@ -20,6 +20,9 @@ bool meta_is(const struct instruction *in);
  */
 int meta_apply(struct stage_state *s, const struct instruction *in, struct error *err);
 
+/* Adds SHELL's words, /bin/sh -c by default (13.4). */
+void meta_shell(const struct stage_state *s, struct strv *out);
+
 /* A word with the stage's variables, unquoted; lives in the plan's arena.  Unset
  * variables are empty and warned about. */
 const char *meta_expand(struct stage_state *s, const struct instruction *in,

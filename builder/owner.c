@@ -1,35 +1,13 @@
 #include "builder/owner.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "builder/extract.h"
-#include "builder/stage.h"
+#include "builder/passwd.h"
 #include "registry/base/alloc.h"
+#include "registry/base/buf.h"
 #include "registry/base/error.h"
 #include "registry/base/log.h"
-
-#define ACCOUNTS_MAX (16u << 20)
-
-static bool parse_id(const char *text, size_t len, uint32_t *out)
-{
-	uint64_t v = 0;
-
-	if (!len || len > 10)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (!isdigit((unsigned char)text[i]))
-			return false;
-		v = v * 10 + (uint64_t)(text[i] - '0');
-	}
-	if (v > UINT32_MAX)
-		return false;
-	*out = (uint32_t)v;
-	return true;
-}
 
 /* A number, or root without a look-up. */
 static bool plain_id(const char *text, uint32_t *out)
@@ -38,59 +16,42 @@ static bool plain_id(const char *text, uint32_t *out)
 		*out = 0;
 		return true;
 	}
-	return parse_id(text, strlen(text), out);
+	return passwd_id(text, strlen(text), out);
 }
 
-/* The k-th field (from 0) of a line; NULL when it has fewer. */
-static const char *field(const char *line, size_t len, unsigned k, size_t *out_len)
+/* An unknown name is 0, with a warning. */
+static void unknown(const char *name, const char *path)
 {
-	const char *end = line + len, *colon;
-
-	while (k--) {
-		line = memchr(line, ':', (size_t)(end - line));
-		if (!line)
-			return NULL;
-		line++;
-	}
-	colon = memchr(line, ':', (size_t)(end - line));
-	*out_len = (size_t)((colon ? colon : end) - line);
-	return line;
+	log_warn("%s is not in the image's %s: 0 is used", name, path);
 }
 
-/* Finds name in an account file: its ids are fields 2 and, in passwd, 3. */
-static bool find_account(const struct buf *file, const char *name, uint32_t *id,
-			 uint32_t *gid)
+static int find_user(struct stage_state *s, const char *name, uint32_t *uid,
+		     uint32_t *gid, struct error *err)
 {
-	const char *at = file->data, *end = at + file->len;
+	auto_buf struct buf file = BUF_INIT;
+	struct passwd_entry e;
 
-	while (at < end) {
-		const char *nl = memchr(at, '\n', (size_t)(end - at));
-		size_t len = (size_t)((nl ? nl : end) - at), n;
-		const char *f = field(at, len, 0, &n);
-
-		if (n == strlen(name) && !memcmp(f, name, n) &&
-		    (f = field(at, len, 2, &n)) && parse_id(f, n, id)) {
-			f = gid ? field(at, len, 3, &n) : NULL;
-			return !gid || (f && parse_id(f, n, gid));
-		}
-		at = nl ? nl + 1 : end;
+	if (passwd_read(s, PASSWD_FILE, &file, err) < 0)
+		return -1;
+	if (!passwd_by_name(&file, name, &e)) {
+		unknown(name, PASSWD_FILE);
+		return 0;
 	}
-	return false;
+	*uid = e.uid;
+	*gid = e.gid;
+	return 0;
 }
 
-/* Looks a name up; unknown is 0 with a warning. */
-static int look_up(struct stage_state *s, const char *path, const char *name,
-		   uint32_t *id, uint32_t *gid, struct error *err)
+static int find_group(struct stage_state *s, const char *name, uint32_t *gid,
+		      struct error *err)
 {
 	auto_buf struct buf file = BUF_INIT;
 
-	if (extract_file(s, path, ACCOUNTS_MAX, &file, err) < 0)
-		return error_wrap(err, "%s", path);
-	if (!find_account(&file, name, id, gid)) {
-		log_warn("%s is not in the image's %s: 0 is used", name, path);
-		*id = 0;
-		if (gid)
-			*gid = 0;
+	if (passwd_read(s, GROUP_FILE, &file, err) < 0)
+		return -1;
+	if (!group_by_name(&file, name, gid)) {
+		unknown(name, GROUP_FILE);
+		*gid = 0;
 	}
 	return 0;
 }
@@ -106,14 +67,10 @@ int owner_resolve(struct stage_state *s, const char *text, uint32_t *uid, uint32
 		group = NULL;
 	if (*user && plain_id(user, uid)) {
 		*gid = *uid;
-	} else if (*user) {
-		uint32_t primary = 0;
-
-		if (look_up(s, "/etc/passwd", user, uid, &primary, err) < 0)
-			return -1;
-		*gid = primary;
+	} else if (*user && find_user(s, user, uid, gid, err) < 0) {
+		return -1;
 	}
 	if (group && !plain_id(group, gid))
-		return look_up(s, "/etc/group", group, gid, NULL, err);
+		return find_group(s, group, gid, err);
 	return 0;
 }

@@ -33,27 +33,6 @@
 	"huge:x:4294967296:\n" \
 	"wheel:x:10"
 
-static struct tree *image(const char *passwd, const char *group)
-{
-	struct tree *t = tree_of("d 0755 0:0 etc\n");
-	const char *const texts[] = {passwd, group}, *const names[] = {"passwd", "group"};
-	struct node *etc;
-	struct error err = ERROR_INIT;
-
-	assert_int_equal(tree_resolve(t, "etc", 0, &etc, NULL, &err), 1);
-	for (size_t i = 0; i < 2; i++) {
-		struct node_value v = {.type = NODE_FILE, .attrs = {.mode = 0644}};
-
-		if (!texts[i])
-			continue;
-		v.size = strlen(texts[i]);
-		v.content.kind = v.size ? CONTENT_INLINE : CONTENT_NONE;
-		v.content.bytes = texts[i];
-		assert_non_null(tree_put(t, etc, names[i], strlen(names[i]), &v, &err));
-	}
-	return t;
-}
-
 static void resolves(struct tree *t, const char *text, uint32_t uid, uint32_t gid)
 {
 	struct build b = {0};
@@ -107,7 +86,7 @@ static void owners_are_numbers_or_the_images_names(void **state)
 		{"5:short", 5, 0},
 		{"5:huge", 5, 0},
 	};
-	struct tree *t = image(PASSWD, GROUP);
+	struct tree *t = account_tree(PASSWD, GROUP);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
@@ -117,7 +96,7 @@ static void owners_are_numbers_or_the_images_names(void **state)
 
 static void without_account_files_every_name_is_zero(void **state)
 {
-	struct tree *none = tree_of(""), *empty = image("", "");
+	struct tree *none = tree_of(""), *empty = account_tree("", "");
 
 	(void)state;
 	resolves(none, "app:staff", 0, 0);
@@ -146,7 +125,7 @@ static void an_account_file_behind_a_link_is_the_images_own(void **state)
 static void other_bytes_of_a_line_are_part_of_its_fields(void **state)
 {
 	static char odd[] = "a\0b:x:5:6::/:\napp:x:7:8\r\nsame:x:9:10:\n";
-	struct tree *t = image("app:x:1:2\r\nsame:x:9:10:\n", NULL);
+	struct tree *t = account_tree("app:x:1:2\r\nsame:x:9:10:\n", NULL);
 	struct node *n;
 	struct error err = ERROR_INIT;
 

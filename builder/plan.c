@@ -7,6 +7,7 @@
 
 #include "builder/build.h"
 #include "builder/diags.h"
+#include "builder/plan_private.h"
 #include "parser/expand.h"
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
@@ -33,19 +34,6 @@ const char *plan_build_arg(const struct build_request *req, const char *name)
 			return getenv(name);
 	}
 	return NULL;
-}
-
-__attribute__((format(printf, 4, 5))) static int
-refuse(struct error *err, const struct plan *p, unsigned line, const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	error_set(err, E_INPUT, "%s", text);
-	return error_at(err, p->file, line, 0);
 }
 
 /* NAME=oci-layout://DIR[:TAG] */
@@ -159,8 +147,9 @@ static int global_args(struct plan *p, const struct build_request *req, struct e
 				value = expand_word(&p->arena, arg->value, df->escape,
 						    plan_lookup, &p->globals, &why);
 				if (!value)
-					return refuse(err, p, in->line, "ARG %s: %s",
-						      arg->key, why);
+					return plan_refuse_at(err, p, in->line,
+							      "ARG %s: %s", arg->key,
+							      why);
 			}
 			if (value)
 				strv_set(&p->globals, arg->key, value);
@@ -212,7 +201,8 @@ static int stage_platform(struct plan *p, const struct build_request *req,
 	text = expand_word(&p->arena, ps->source->platform, p->dockerfile->escape,
 			   plan_lookup, &p->globals, &why);
 	if (!text)
-		return refuse(err, p, ps->source->line, "FROM --platform: %s", why);
+		return plan_refuse_at(err, p, ps->source->line, "FROM --platform: %s",
+				      why);
 	if (platform_parse(&ps->platform, text, err) < 0) {
 		error_wrap(err, "FROM --platform");
 		return error_at(err, p->file, ps->source->line, 0);
@@ -241,9 +231,10 @@ static int stage_base(struct plan *p, const struct build_request *req, size_t i,
 	ps->base = expand_word(&p->arena, s->base, p->dockerfile->escape, plan_lookup,
 			       &p->globals, &why);
 	if (!ps->base)
-		return refuse(err, p, s->line, "FROM %s: %s", s->base, why);
+		return plan_refuse_at(err, p, s->line, "FROM %s: %s", s->base, why);
 	if (!*ps->base) {
-		refuse(err, p, s->line, "FROM %s: the image's name is empty", s->base);
+		plan_refuse_at(err, p, s->line, "FROM %s: the image's name is empty",
+			       s->base);
 		return error_hint(
 			err,
 			"give the ARG a default before the first FROM, or --build-arg");
@@ -273,8 +264,8 @@ static int copy_from(struct plan *p, size_t stage, const struct instruction *in,
 	bool found = false;
 
 	if (strchr(value, '$')) {
-		refuse(err, p, in->line,
-		       "COPY --from=%s: variables are not expanded here", value);
+		plan_refuse_at(err, p, in->line,
+			       "COPY --from=%s: variables are not expanded here", value);
 		return error_hint(err,
 				  "name a stage with FROM %s AS NAME and copy from NAME",
 				  value);
@@ -291,10 +282,10 @@ static int copy_from(struct plan *p, size_t stage, const struct instruction *in,
 		}
 	}
 	if (found && n >= stage) {
-		refuse(err, p, in->line, "COPY --from=%s: %s", value,
-		       n == stage       ? "a stage cannot copy from itself"
-		       : n < p->nstages ? "the stage comes later in the file"
-					: "there is no stage of that number");
+		plan_refuse_at(err, p, in->line, "COPY --from=%s: %s", value,
+			       n == stage       ? "a stage cannot copy from itself"
+			       : n < p->nstages ? "the stage comes later in the file"
+						: "there is no stage of that number");
 		return -1;
 	}
 	if (found) {
@@ -314,71 +305,13 @@ static int copy_from(struct plan *p, size_t stage, const struct instruction *in,
 	return image_from(p, from, value, in->line, "COPY --from", err);
 }
 
-bool plan_octal_mode(const char *text, uint16_t *mode)
-{
-	size_t n = strspn(text, "01234567");
-	unsigned long value = n && n <= 5 && !text[n] ? strtoul(text, NULL, 8) : 010000;
-
-	*mode = (uint16_t)value;
-	return value <= 07777;
-}
-
-static int refuse_copy_flags(const struct plan *p, const struct instruction *in,
-			     struct error *err)
-{
-	static const char *const missing[] = {"link", "parents", "exclude"};
-	const struct flag *chmod = instruction_flag(in, "chmod");
-	uint16_t mode;
-
-	for (size_t i = 0; i < sizeof(missing) / sizeof(*missing); i++) {
-		const struct flag *f = instruction_flag(in, missing[i]);
-
-		if (f && !(f->value && !strcasecmp(f->value, "false")))
-			return refuse(err, p, in->line, "COPY --%s is not supported yet",
-				      missing[i]);
-	}
-	if (chmod && chmod->value && !strchr(chmod->value, '$') &&
-	    !plan_octal_mode(chmod->value, &mode)) {
-		refuse(err, p, in->line,
-		       "COPY --chmod=%s: only octal modes are supported yet",
-		       chmod->value);
-		return error_hint(err, "for example --chmod=755");
-	}
-	if (in->nheredocs)
-		return refuse(err, p, in->line,
-			      "COPY with a heredoc (<<%s) is not supported yet",
-			      in->heredocs[0].name);
-	return 0;
-}
-
-/* What this version cannot do, by name and line. */
-static int refuse_unsupported(const struct plan *p, const struct instruction *in,
-			      struct error *err)
-{
-	switch (in->kw) {
-	case KW_RUN:
-	case KW_ADD:
-	case KW_ONBUILD:
-		refuse(err, p, in->line, "%s is not supported yet", keyword_name(in->kw));
-		if (in->kw == KW_ADD)
-			error_hint(err, "use COPY for files and folders of the context");
-		return -1;
-	case KW_COPY:
-		return refuse_copy_flags(p, in, err);
-	default:
-		return 0;
-	}
-}
-
 static void need(struct plan *p, const struct from *from)
 {
 	if (from->kind == FROM_STAGE)
 		p->stages[from->stage].needed = true;
 }
 
-/* The instructions of a needed stage; none where a named context replaces it. */
-static const struct instruction *instructions_of(const struct plan *p, size_t stage,
-						 size_t *n)
+const struct instruction *plan_instructions(const struct plan *p, size_t stage, size_t *n)
 {
 	const struct plan_stage *ps = &p->stages[stage];
 
@@ -393,7 +326,7 @@ static int mark_needed(struct plan *p, struct error *err)
 	p->stages[p->target].needed = true;
 	for (size_t i = p->target + 1; i--;) {
 		size_t n;
-		const struct instruction *in = instructions_of(p, i, &n);
+		const struct instruction *in = plan_instructions(p, i, &n);
 
 		if (p->stages[i].needed)
 			need(p, &p->stages[i].from);
@@ -408,35 +341,6 @@ static int mark_needed(struct plan *p, struct error *err)
 		}
 	}
 	return 0;
-}
-
-/* All of them: whoever brings a Dockerfile wants to know at once what is missing.  The
- * last one becomes err, the others are printed. */
-static int refuse_unsupported_in(const struct plan *p, const char *text, size_t len,
-				 struct error *err)
-{
-	struct error last = ERROR_INIT, next = ERROR_INIT;
-
-	for (size_t i = 0; i < p->nstages; i++) {
-		size_t n;
-		const struct instruction *in = instructions_of(p, i, &n);
-
-		for (size_t k = 0; k < n; k++) {
-			auto_free char *excerpt = NULL;
-
-			if (!refuse_unsupported(p, &in[k], &next))
-				continue;
-			if (last.kind != E_NONE) {
-				excerpt = diags_line(text, len, last.line);
-				log_error(&last, excerpt);
-			}
-			last = next;
-		}
-	}
-	if (last.kind == E_NONE)
-		return 0;
-	*err = last;
-	return -1;
 }
 
 /* What is accepted but has no effect in this version. */
@@ -525,7 +429,7 @@ int plan_make(struct plan *p, const struct build_request *req, const char *file,
 			if (df->instructions[i].kw == KW_ARG)
 				strv_add(&p->declared, df->instructions[i].pairs[k].key);
 	warn_ignored(p);
-	return mark_needed(p, err) < 0 ? -1 : refuse_unsupported_in(p, text, len, err);
+	return mark_needed(p, err) < 0 ? -1 : plan_refuse(p, req, text, len, err);
 }
 
 void plan_release(struct plan *p)

@@ -119,7 +119,7 @@ static const struct plan_case cases[] = {
 	 {0},
 	 {0}},
 	{"7.2 a: a context replaces the stage",
-	 "FROM alpine AS base\nRUN never\nFROM base\n",
+	 "FROM alpine AS base\nADD x y\nFROM base\n",
 	 "context base\nstage 0\n",
 	 NULL,
 	 {0},
@@ -172,7 +172,7 @@ static const struct plan_case cases[] = {
 	 {0},
 	 {0}},
 	{"7.5 what is not built is not refused",
-	 "FROM a AS a\nRUN x\nFROM scratch AS b\n",
+	 "FROM a AS a\nADD x y\nFROM scratch AS b\n",
 	 "(docker.io/library/a:latest)\nscratch\n",
 	 NULL,
 	 {0},
@@ -269,7 +269,18 @@ static void what_cannot_be_built_is_refused_by_name_and_line(void **state)
 		const char *error, *hint;
 		const char *target, *context;
 	} v[] = {
-		{"FROM a\n\nRUN x\n", 3, "RUN is not supported", "", NULL, NULL},
+		{"FROM a\n\nRUN --mount=type=tmpfs,target=/t x\n", 3,
+		 "RUN --mount is not supported yet", "", NULL, NULL},
+		{"FROM a\nRUN --device=x x\n", 2, "RUN --device is not supported yet", "",
+		 NULL, NULL},
+		{"FROM a\nRUN --security=insecure x\n", 2, "RUN --security=insecure",
+		 "leave", NULL, NULL},
+		{"FROM a\nRUN --security=x x\n", 2, "RUN --security=x: there is no",
+		 "sandbox", NULL, NULL},
+		{"FROM a\nRUN --network=x x\n", 2, "RUN --network=x: there is no",
+		 "default, none or host", NULL, NULL},
+		{"FROM a\nRUN --network=host x\n", 2, "RUN --network=host is not allowed",
+		 "--allow network.host", NULL, NULL},
 		{"FROM a\nADD x y\n", 2, "ADD is not supported", "COPY", NULL, NULL},
 		{"FROM a\nONBUILD COPY x y\n", 2, "ONBUILD is not supported", "", NULL,
 		 NULL},
@@ -284,10 +295,10 @@ static void what_cannot_be_built_is_refused_by_name_and_line(void **state)
 		{"FROM a\nCOPY --chmod=10000 x y\n", 2, "--chmod=10000", "", NULL, NULL},
 		{"FROM a\nCOPY --chmod=9 x y\n", 2, "--chmod=9", "", NULL, NULL},
 		{"FROM a\nCOPY <<EOF y\nb\nEOF\n", 2, "<<EOF", "", NULL, NULL},
-		{"FROM a AS b\nRUN x\nFROM b\n", 2, "RUN is not supported", "", NULL,
+		{"FROM a AS b\nADD x y\nFROM b\n", 2, "ADD is not supported", "", NULL,
 		 NULL},
-		{"FROM a AS b\nRUN x\nFROM scratch\nCOPY --from=b x y\n", 2,
-		 "RUN is not supported", "", NULL, NULL},
+		{"FROM a AS b\nADD x y\nFROM scratch\nCOPY --from=b x y\n", 2,
+		 "ADD is not supported", "", NULL, NULL},
 		{"FROM a\nCOPY --from=0 x y\n", 2, "cannot copy from itself", "", NULL,
 		 NULL},
 		{"FROM a AS me\nCOPY --from=ME x y\n", 2, "cannot copy from itself", "",
@@ -343,6 +354,45 @@ static void what_cannot_be_built_is_refused_by_name_and_line(void **state)
 		    !strstr(err.msg, v[i].error) || !strstr(err.hint, v[i].hint))
 			fail_msg("%s: %d %u: %s (%s)", v[i].dockerfile, (int)err.kind,
 				 err.line, err.msg, err.hint);
+		plan_release(&p);
+		build_request_release(&r);
+	}
+}
+
+/* 9.6: what the command line allows */
+static void run_is_built_as_the_command_line_allows(void **state)
+{
+	static const struct {
+		const char *run;
+		bool allow;
+		enum isolation isolation;
+		int status;
+	} v[] = {
+		{"RUN x", false, ISOLATION_AUTO, 0},
+		{"RUN [\"x\"]", false, ISOLATION_ROOT, 0},
+		{"RUN <<EOF\nx\nEOF", false, ISOLATION_USERNS, 0},
+		{"RUN --network=none --security=sandbox x", false, ISOLATION_AUTO, 0},
+		{"RUN --network=default x", false, ISOLATION_AUTO, 0},
+		{"RUN --network=host x", true, ISOLATION_AUTO, 0},
+		{"RUN --network=host x", false, ISOLATION_AUTO, 2},
+		{"RUN x", false, ISOLATION_NONE, 7},
+		{"COPY a b", false, ISOLATION_NONE, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++) {
+		auto_free char *text = xasprintf("FROM a\n\n%s\n", v[i].run);
+		struct error err = ERROR_INIT;
+		struct build_request r;
+		struct plan p;
+
+		request_begin(&r, NULL, NULL, NULL);
+		r.allow_host_network = v[i].allow;
+		r.isolation = v[i].isolation;
+		(void)make(&p, &r, text, &err);
+		if (error_status(&err) != v[i].status)
+			fail_msg("%s: %d: %s", v[i].run, error_status(&err), err.msg);
+		assert_int_equal(err.line, v[i].status ? 3 : 0);
 		plan_release(&p);
 		build_request_release(&r);
 	}
@@ -440,6 +490,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(from_and_copy_mean_what_the_rules_say),
 		cmocka_unit_test(what_cannot_be_built_is_refused_by_name_and_line),
+		cmocka_unit_test(run_is_built_as_the_command_line_allows),
 		cmocka_unit_test(flags_that_are_switched_off_are_fine),
 		cmocka_unit_test(a_platform_is_the_stages_own_or_the_builds),
 		cmocka_unit_test(a_context_is_a_folder_and_perhaps_a_tag),

@@ -17,7 +17,7 @@
 
 /* Part of every step key: a change of what steps do or of hod-layers(5)'s bytes
  * makes old records unfindable. */
-#define STEP_FORMAT 1
+#define STEP_FORMAT 2
 
 static const char default_path[] =
 	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -41,6 +41,7 @@ void stage_free(struct stage_state *s)
 		descriptor_release(&s->layers[i].desc);
 	free(s->layers);
 	strv_release(&s->vars);
+	strv_release(&s->args);
 	free(s->name);
 	free(s);
 }
@@ -188,6 +189,7 @@ struct stage_state *stage_from_stage(struct build *b, const char *name,
 			  base->layers[i].base, base->layers[i].index);
 	s->key = base->key;
 	strv_copy(&s->vars, &base->vars);
+	strv_copy(&s->args, &base->args);
 	return s;
 }
 

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "builder/plan.h"
+#include "builder/sandbox/idmap.h"
 #include "builder/timestamp.h"
 #include "registry/base/buf.h"
 #include "registry/base/digest.h"
@@ -48,6 +49,7 @@ struct stage_state {
 	struct digest key;   /* of the last file step, or of the base */
 	struct strv vars;    /* "K=V": ENV and ARGs in effect, the last writer's value
 				(4.2, 6.9) */
+	struct strv args;    /* names that its ARGs declared, each once, in order */
 	bool cmd_set;        /* CMD was seen in this stage (13.2) */
 	unsigned file_steps; /* so far, for names of cache hints */
 };
@@ -72,6 +74,8 @@ struct build {
 	bool keep_mtime;      /* --timestamp keep */
 	bool bytecode;        /* the rule for .pyc files is on: neither keep nor now */
 	size_t steps, cached; /* file steps */
+	bool mode_known;      /* how RUN is isolated was tried already */
+	enum sandbox_mode mode;
 };
 
 /* A stage that stands on an image, on nothing (image NULL), or on another stage. */

@@ -24,7 +24,8 @@ struct layout {
 struct build_command {
 	/* as given */
 	const char *timestamp, *level, *iidfile, *metadata_file, *progress;
-	struct strv tags, outputs, platforms, labels, annotations;
+	const char *isolation, *network;
+	struct strv tags, outputs, platforms, labels, annotations, allow, ulimits;
 	bool push, quiet;
 	/* as understood */
 	struct build_request req;
@@ -41,6 +42,8 @@ static void command_release(struct build_command *c)
 	strv_release(&c->platforms);
 	strv_release(&c->labels);
 	strv_release(&c->annotations);
+	strv_release(&c->allow);
+	strv_release(&c->ulimits);
 	build_request_release(&c->req);
 	for (size_t i = 0; i < c->nnames; i++)
 		reference_release(&c->names[i]);
@@ -211,6 +214,90 @@ static int take_level(struct build_command *c, struct error *err)
 	return 0;
 }
 
+static int take_isolation(struct build_command *c, struct error *err)
+{
+	const char *variable = getenv("HOD_ISOLATION");
+	const char *word = c->isolation            ? c->isolation
+			   : variable && *variable ? variable
+						   : "auto";
+	int mode = isolation_parse(word);
+
+	if (mode < 0) {
+		error_set(err, E_USAGE, "%s \"%s\" is unknown",
+			  c->isolation ? "--isolation" : "HOD_ISOLATION", word);
+		return error_hint(err, "it is auto, root, userns or none");
+	}
+	c->req.isolation = (enum isolation)mode;
+	return 0;
+}
+
+/* As for buildx, who asks for the host's network here allows it. */
+static int take_network(struct build_command *c, struct error *err)
+{
+	int mode = build_network_parse(c->network ? c->network : "default");
+
+	if (mode < 0) {
+		error_set(err, E_USAGE, "--network \"%s\" is unknown", c->network);
+		return error_hint(err, "it is default, none or host");
+	}
+	c->req.network = (enum build_network)mode;
+	c->req.allow_host_network = mode == BUILD_NETWORK_HOST;
+	for (size_t i = 0; i < c->allow.n; i++) {
+		if (strcmp(c->allow.v[i], "network.host") != 0) {
+			error_set(err, E_USAGE, "--allow %s: hod cannot allow that",
+				  c->allow.v[i]);
+			return error_hint(err, "it can allow network.host");
+		}
+		c->req.allow_host_network = true;
+	}
+	return 0;
+}
+
+/* A bound on processes: a number above 0, or -1 for none. */
+static bool parse_bound(const char *text, size_t len, uint64_t *out)
+{
+	char digits[20];
+
+	*out = 0;
+	if (len == 2 && !strncmp(text, "-1", 2))
+		return true;
+	if (!len || len >= sizeof(digits) || strspn(text, "0123456789") < len)
+		return false;
+	memcpy(digits, text, len);
+	digits[len] = '\0';
+	*out = strtoull(digits, NULL, 10);
+	return *out > 0;
+}
+
+/* docker's NAME=SOFT[:HARD], of which the hard one counts: a RUN can raise the other. */
+static int take_ulimits(struct build_command *c, struct error *err)
+{
+	static const char nproc[] = "nproc=";
+
+	c->req.processes = BUILD_PROCESSES;
+	for (size_t i = 0; i < c->ulimits.n; i++) {
+		const char *text = c->ulimits.v[i], *soft = text + strlen(nproc), *hard;
+		size_t len;
+		uint64_t ignored;
+
+		if (strncmp(text, nproc, strlen(nproc)) != 0) {
+			auto_free char *what = xasprintf("--ulimit %s", text);
+
+			return not_yet(err, what, "only nproc=N is");
+		}
+		len = strcspn(soft, ":");
+		hard = soft[len] ? soft + len + 1 : soft;
+		if (!parse_bound(soft, len, &ignored) ||
+		    !parse_bound(hard, soft[len] ? strlen(hard) : len,
+				 &c->req.processes)) {
+			error_set(err, E_USAGE, "--ulimit %s is no bound on processes",
+				  text);
+			return error_hint(err, "write nproc=N, or nproc=-1 for no bound");
+		}
+	}
+	return 0;
+}
+
 static int take_progress(const struct build_command *c, const struct app *app,
 			 struct error *err)
 {
@@ -271,7 +358,8 @@ static int understand(struct build_command *c, struct app *app,
 	    take_names(c, err) < 0 || take_outputs(c, err) < 0 ||
 	    take_timestamp(c, err) < 0 || take_labels(c, err) < 0 ||
 	    take_annotations(c, err) < 0 || take_arguments(c, err) < 0 ||
-	    take_level(c, err) < 0)
+	    take_level(c, err) < 0 || take_isolation(c, err) < 0 ||
+	    take_network(c, err) < 0 || take_ulimits(c, err) < 0)
 		return -1;
 	if (platform_option(&c->platforms, &c->req.platform, &c->req.platform_explicit,
 			    err) < 0)
@@ -415,6 +503,8 @@ static int run_build(struct app *app, int argc, char **argv, struct error *err)
 	auto_command struct build_command c = {0};
 	auto_strv struct strv operands = STRV_INIT;
 	const struct option options[] = {
+		{"allow", 0, OPTION_LIST, &c.allow, "network.host",
+		 "let RUN --network=host be"},
 		{"annotation", 0, OPTION_LIST, &c.annotations, "KEY=VALUE",
 		 "add an annotation to the manifest"},
 		{"build-arg", 0, OPTION_LIST, &c.req.build_args, "NAME[=VALUE]",
@@ -427,10 +517,14 @@ static int run_build(struct app *app, int argc, char **argv, struct error *err)
 		 "name of the Dockerfile (default CONTEXT/Dockerfile)"},
 		{"iidfile", 0, OPTION_STRING, &c.iidfile, "FILE",
 		 "write the image id to this file"},
+		{"isolation", 0, OPTION_STRING, &c.isolation, "MODE",
+		 "isolate RUN by auto, root, userns or none"},
 		{"label", 0, OPTION_LIST, &c.labels, "KEY=VALUE",
 		 "add a label to the image"},
 		{"metadata-file", 0, OPTION_STRING, &c.metadata_file, "FILE",
 		 "write digests and counts to this file as JSON"},
+		{"network", 0, OPTION_STRING, &c.network, "MODE",
+		 "let RUN have the network default, none or host"},
 		{"no-cache", 0, OPTION_BOOL, &c.req.no_cache, NULL,
 		 "do every step again"},
 		{"output", 'o', OPTION_LIST, &c.outputs, "oci:DIR[:TAG]",
@@ -449,6 +543,8 @@ static int run_build(struct app *app, int argc, char **argv, struct error *err)
 		 "build this stage (default: the last)"},
 		{"timestamp", 0, OPTION_STRING, &c.timestamp, "SECONDS|keep|now",
 		 "time of the image and its files (default: the base's)"},
+		{"ulimit", 0, OPTION_LIST, &c.ulimits, "nproc=N",
+		 "bound the processes of a RUN (default 4096)"},
 	};
 	int rc = command_options(app, &cmd_build, options,
 				 sizeof(options) / sizeof(*options), argc, argv, 0, 1,

@@ -13,13 +13,20 @@
 #include "registry/base/buf.h"
 #include "registry/base/error.h"
 #include "registry/base/json.h"
+#include "registry/base/lines.h"
 
 #define REDRAW_NS 100000000LL
+/* Lines of a failed step's output that are shown once more. */
+#define TAIL 20
 
 struct progress_step {
 	unsigned number;
 	char *title;
 	long long start; /* ns, monotonic */
+	struct lines lines;
+	struct buf out;   /* lines to be written */
+	char *tail[TAIL]; /* the last lines, each with its time: a ring */
+	size_t nlines;    /* of all; the next one goes to tail[nlines % TAIL] */
 };
 
 struct progress_transfer {
@@ -252,6 +259,7 @@ struct progress_step *progress_start(const char *fmt, ...)
 	char text[4096];
 	va_list ap;
 
+	s->out = (struct buf)BUF_INIT;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -291,6 +299,80 @@ void progress_note(struct progress_step *s, const char *fmt, ...)
 	pthread_mutex_unlock(&ui.lock);
 }
 
+/* A line of a step's output on the status line, behind the step's label; the lock is
+ * held. */
+static void draw_output(const struct progress_step *s, const char *text)
+{
+	size_t label = s->title[0] == '[' ? strcspn(s->title, "]") : 0;
+	long long now = now_ns();
+	auto_free char *status = NULL;
+
+	if (!*text || now - ui.last_draw < REDRAW_NS)
+		return;
+	ui.last_draw = now;
+	status = xasprintf("%.*s%s%s", (int)label + (s->title[label] == ']'), s->title,
+			   label ? " " : "", text);
+	draw_status(status);
+}
+
+/* lines_put; the lock is held. */
+static void output_line(void *ctx, const char *text)
+{
+	struct progress_step *s = ctx;
+	char shown[LINES_MAX + 1], **kept = &s->tail[s->nlines++ % TAIL];
+	double seconds = (double)(now_ns() - s->start) / 1e9;
+
+	log_printable(text, shown, sizeof(shown));
+	free(*kept);
+	*kept = xasprintf("%.3f %s", seconds, shown);
+	if (ui.mode == PROGRESS_QUIET)
+		return;
+	if (ui.json)
+		json_step(s, "output", shown, false);
+	else if (ui.live)
+		draw_output(s, shown);
+	else
+		buf_addf(&s->out, "#%u %s\n", s->number, *kept);
+}
+
+/* A flood of short lines is written in pieces as it came, not line by line; the lock is
+ * held. */
+static void write_output(struct progress_step *s)
+{
+	fwrite(s->out.data, 1, s->out.len, stderr);
+	buf_reset(&s->out);
+}
+
+void progress_output(struct progress_step *s, const char *data, size_t len)
+{
+	pthread_mutex_lock(&ui.lock);
+	lines_add(&s->lines, data, len, output_line, s);
+	write_output(s);
+	pthread_mutex_unlock(&ui.lock);
+}
+
+/* What a failed step wrote last, framed as docker does; the lock is held. */
+static void show_tail(const struct progress_step *s)
+{
+	size_t first = s->nlines > TAIL ? s->nlines - TAIL : 0;
+
+	if (!s->nlines || ui.json)
+		return;
+	fprintf(stderr, "------\n > %s:\n", s->title);
+	for (size_t i = first; i < s->nlines; i++)
+		fprintf(stderr, "%s\n", s->tail[i % TAIL]);
+	fputs("------\n", stderr);
+}
+
+static void step_free(struct progress_step *s)
+{
+	for (size_t i = 0; i < TAIL; i++)
+		free(s->tail[i]);
+	buf_release(&s->out);
+	free(s->title);
+	free(s);
+}
+
 void progress_end(struct progress_step *s, enum progress_result r)
 {
 	static const char *const words[] = {"DONE", "CACHED", "FAILED"};
@@ -301,6 +383,8 @@ void progress_end(struct progress_step *s, enum progress_result r)
 		return;
 	seconds = (double)(now_ns() - s->start) / 1e9;
 	pthread_mutex_lock(&ui.lock);
+	lines_end(&s->lines, output_line, s);
+	write_output(s);
 	erase();
 	if (ui.mode == PROGRESS_QUIET)
 		;
@@ -313,9 +397,10 @@ void progress_end(struct progress_step *s, enum progress_result r)
 		fprintf(stderr, "#%u CACHED\n", s->number);
 	else
 		fprintf(stderr, "#%u %s %.1fs\n", s->number, words[r], seconds);
+	if (r == PROGRESS_FAILED)
+		show_tail(s);
 	pthread_mutex_unlock(&ui.lock);
-	free(s->title);
-	free(s);
+	step_free(s);
 }
 
 struct progress_transfer *progress_transfer_start(const char *what, uint64_t total)

@@ -11,6 +11,7 @@
 #define HOD_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct error;
@@ -37,6 +38,10 @@ struct progress_step *progress_start(const char *fmt, ...)
 /* A line of detail below the step (why a cache missed, a warning). */
 void progress_note(struct progress_step *s, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* What the step's command wrote, in pieces as they came: shown line by line (lines.h),
+ * with the seconds since the step began.  The last lines of a step that fails are shown
+ * once more, in quiet mode too. */
+void progress_output(struct progress_step *s, const char *data, size_t len);
 enum progress_result { PROGRESS_DONE, PROGRESS_CACHED, PROGRESS_FAILED };
 void progress_end(struct progress_step *s, enum progress_result r); /* frees s */
 

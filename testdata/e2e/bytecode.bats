@@ -94,6 +94,32 @@ unpacked() {
 	[ "$(digest)" != "$first" ]
 }
 
+@test "bytecode below that a new source would make valid becomes invalid" {
+	make_app
+	mkdir new
+	tr abcdefghijklmnopqrstuvwxyz bcdefghijklmnopqrstuvwxyza <app/m.py >new/m.py
+	cp app/hashed.py app/stale.py new
+	cp -r app/__pycache__ kept
+	dockerfile <<-'END'
+		FROM scratch
+		COPY app /app
+		COPY new /app
+	END
+	build --timestamp 1700000000
+	unpacked
+	root=$T/bundle/rootfs/app
+	tag=$(/usr/bin/python3 -c 'import sys; print(sys.implementation.cache_tag)')
+	same m "$(fields "$root/__pycache__/m.$tag.pyc")" "0 0 $(stat -c %s app/m.py)"
+	same "the rest of m" "$(tail -c +17 "$root/__pycache__/m.$tag.pyc" | sha256sum)" \
+		"$(tail -c +17 "kept/m.$tag.pyc" | sha256sum)"
+	cmp "$root/__pycache__/stale.$tag.pyc" "kept/stale.$tag.pyc"
+	cmp "$root/__pycache__/hashed.$tag.pyc" "kept/hashed.$tag.pyc"
+	same "what runs" "$(cd "$root" && /usr/bin/python3 -c 'import m; print(sorted(m.X))')" "['b', 'c']"
+	build --timestamp 0
+	unpacked
+	same "where 0 is a time" "$(fields "$root/__pycache__/m.$tag.pyc")" "0 1 $(stat -c %s app/m.py)"
+}
+
 @test "--timestamp keep leaves bytecode and times alone" {
 	make_app
 	dockerfile <<-'END'

@@ -56,7 +56,8 @@ setup_file() {
 		--annotation x .|annotation
 		--iidfile /nonexistent/x .|/nonexistent/x
 		--secret id=x .|--secret
-		--isolation none .|--isolation
+		--ulimit nofile=1 .|--ulimit nofile=1
+		--allow security.insecure .|--allow security.insecure
 		--cache-to x .|--cache-to
 		--format docker .|--format
 	END

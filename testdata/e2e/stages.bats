@@ -195,9 +195,9 @@ value() {
 		said "Dockerfile:2" "$words"
 		nothing_left
 	done <<-'END'
-		RUN true|RUN
-		RUN ["true"]|RUN
-		RUN <<EOF\ntrue\nEOF|RUN
+		RUN --mount=type=cache,target=/c true|RUN --mount
+		RUN --mount=type=secret,id=s <<EOF\ntrue\nEOF|RUN --mount
+		RUN --device=x ["true"]|RUN --device
 		ADD f /f|ADD
 		ADD https://nowhere.invalid/x /x|ADD
 		ONBUILD RUN true|ONBUILD
@@ -210,7 +210,7 @@ value() {
 }
 
 @test "what is refused does not matter in a stage that the target does not need" {
-	printf 'FROM base AS other\nRUN true\nFROM base\nENV A=1\n' >Dockerfile
+	printf 'FROM base AS other\nADD f /f\nFROM base\nENV A=1\n' >Dockerfile
 	build
 }
 
