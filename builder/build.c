@@ -243,7 +243,8 @@ static int run_instruction(struct build *b, size_t stage, size_t k, struct error
 			 : cached ? PROGRESS_CACHED
 				  : PROGRESS_DONE);
 	if (rc < 0) {
-		if (err->kind == E_INPUT || err->kind == E_FAILED || err->kind == E_AUTH)
+		if (err->kind == E_INPUT || err->kind == E_FAILED ||
+		    err->kind == E_AUTH || err->kind == E_SANDBOX)
 			error_wrap(err, "%s", in->source);
 		at_line(b, in->line, err);
 	}

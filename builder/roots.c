@@ -26,6 +26,7 @@
 #include "registry/store.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define SEEN_SECONDS (24 * 60 * 60)
 #define GONE (-2) /* no folder of that name, or one that had to go */
 
 /* One folder that is kept, and what it is made of. */
@@ -34,6 +35,7 @@ struct kept {
 	const struct idmap *ids;
 	const struct root_layer *layers;
 	size_t n;
+	bool look;  /* never believe the boot file */
 	bool flat;  /* all layers as one tree; else one, with whiteouts */
 	char *name; /* in the store: roots/... */
 	struct tree *tree;
@@ -196,12 +198,18 @@ static void read_boot(int dirfd, const char *name, struct buf *out)
 		buf_reset(out);
 }
 
-/* Whether the folder was seen to be whole since this host was started. */
-static bool of_this_boot(const struct kept *k)
+/* Whether the folder was seen to be whole since this host was started, and within a day:
+ * programs that clear old files away take some and leave others. */
+static bool was_seen(const struct kept *k)
 {
 	auto_free char *name = xasprintf("%s.boot", k->name);
 	auto_buf struct buf now = BUF_INIT, then = BUF_INIT;
 
+	struct stat st;
+
+	if (fstatat(store_dirfd(k->st), name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    time(NULL) - st.st_mtim.tv_sec > SEEN_SECONDS)
+		return false;
 	read_boot(AT_FDCWD, BOOT_ID, &now);
 	read_boot(store_dirfd(k->st), name, &then);
 	return now.len > 0 && now.len == then.len &&
@@ -272,11 +280,16 @@ static int open_kept(struct kept *k, struct error *err)
 				O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int right;
 
+	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+		/* no folder of hod's: what stands there goes */
+		unlinkat(store_dirfd(k->st), k->name, 0);
+		return GONE;
+	}
 	if (fd < 0)
 		return errno == ENOENT ? GONE : error_errno(err, "cannot open it");
 	if (lock_folder(fd, LOCK_SH, err) < 0)
 		return -1;
-	if (!of_this_boot(k)) {
+	if (k->look || !was_seen(k)) {
 		right = check(k, fd, err);
 		if (right < 0 || (right == 0 && drop(k, fd, err) < 0) ||
 		    (right > 0 && write_boot(k, err) < 0))
@@ -385,10 +398,11 @@ bool roots_has(struct store *st, const struct idmap *ids, const struct root_laye
 }
 
 int roots_open(struct store *st, const struct idmap *ids, const struct root_layer *layers,
-	       size_t n, struct error *err)
+	       size_t n, bool look, struct error *err)
 {
 	auto_kept struct kept k = {.st = st,
 				   .ids = ids,
+				   .look = look,
 				   .layers = layers,
 				   .n = n,
 				   .flat = true,
@@ -398,10 +412,11 @@ int roots_open(struct store *st, const struct idmap *ids, const struct root_laye
 }
 
 int uppers_open(struct store *st, const struct idmap *ids, const struct root_layer *layer,
-		struct error *err)
+		bool look, struct error *err)
 {
 	auto_kept struct kept k = {.st = st,
 				   .ids = ids,
+				   .look = look,
 				   .layers = layer,
 				   .n = 1,
 				   .name = upper_name(ids, &layer->diff_id)};

@@ -112,7 +112,7 @@ static void fixture_release(struct fixture *f)
 static int must_open(struct fixture *f, size_t n)
 {
 	struct error err = ERROR_INIT;
-	int fd = roots_open(f->st, &f->ids, f->layers, n, &err);
+	int fd = roots_open(f->st, &f->ids, f->layers, n, false, &err);
 
 	if (fd < 0)
 		fail_msg("%s", err.msg);
@@ -258,7 +258,7 @@ static void a_blob_that_is_not_here_is_missing(void **state)
 	(void)state;
 	fixture_make(&f);
 	sh(NULL, "rm store/blobs/sha256/%s", digest_hex(&f.layers[1].blob, hex));
-	assert_int_equal(roots_open(f.st, &f.ids, f.layers, 2, &err), -1);
+	assert_int_equal(roots_open(f.st, &f.ids, f.layers, 2, false, &err), -1);
 	assert_int_equal(err.kind, E_MISSING);
 	assert_false(roots_has(f.st, &f.ids, f.layers, 2));
 	tmp_is_empty(&f);
@@ -305,7 +305,7 @@ static void a_damaged_blob_is_dropped(void **state)
 	sh(NULL, "chmod u+w %s", blob);
 	damage(blob);
 	f.st = store();
-	assert_int_equal(roots_open(f.st, &f.ids, f.layers, 2, &err), -1);
+	assert_int_equal(roots_open(f.st, &f.ids, f.layers, 2, false, &err), -1);
 	assert_int_equal(err.kind, E_CORRUPT);
 	assert_false(store_has(f.st, &f.layers[0].blob));
 	assert_false(roots_has(f.st, &f.ids, f.layers, 2));
@@ -337,20 +337,60 @@ static void one_layer_is_kept_with_its_whiteouts(void **state)
 
 	(void)state;
 	fixture_make(&f);
-	auto_fd int fd = uppers_open(f.st, &f.ids, &f.layers[2], &err);
+	auto_fd int fd = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
 	if (fd < 0)
 		fail_msg("%s", err.msg);
 	assert_int_equal(fstatat(fd, "data/7", &st, 0), 0);
 	assert_true(S_ISCHR(st.st_mode) && st.st_rdev == 0);
 	reboot();
-	auto_fd int again = uppers_open(f.st, &f.ids, &f.layers[2], &err);
+	auto_fd int again = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
 	assert_int_equal(inode(fd), inode(again));
 	auto_free char *path = kept_path("uppers");
 	sh(NULL, "rm %s/data/7", path);
 	reboot();
-	auto_fd int made = uppers_open(f.st, &f.ids, &f.layers[2], &err);
+	auto_fd int made = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
 	assert_int_not_equal(inode(fd), inode(made));
 	assert_int_equal(fstatat(made, "data/7", &st, 0), 0);
+}
+
+static void
+a_folder_that_lost_a_file_is_made_again_when_asked_or_after_a_day(void **state)
+{
+	struct error err = ERROR_INIT;
+	auto_fixture struct fixture f;
+
+	(void)state;
+	fixture_make(&f);
+	auto_fd int fd = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
+	auto_free char *path = kept_path("uppers");
+	sh(NULL, "rm %s/data/7", path);
+	auto_fd int made = uppers_open(f.st, &f.ids, &f.layers[2], true, &err);
+	assert_int_not_equal(inode(fd), inode(made));
+	sh(NULL, "rm %s/data/7", path);
+	auto_fd int believed = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
+	assert_int_equal(inode(made), inode(believed));
+	sh(NULL, "touch -d '2 days ago' %s.boot", path);
+	auto_fd int anew = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
+	assert_int_not_equal(inode(made), inode(anew));
+}
+
+static void what_is_no_folder_gives_way(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct stat st;
+	auto_fixture struct fixture f;
+
+	(void)state;
+	fixture_make(&f);
+	auto_fd int fd = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
+	auto_free char *path = kept_path("uppers");
+	for (int i = 0; i < 2; i++) {
+		sh(NULL, "rm -r %s; %s %s", path, i ? "ln -s /" : "echo text >", path);
+		auto_fd int made = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
+		if (made < 0)
+			fail_msg("%s", err.msg);
+		assert_int_equal(fstatat(made, "data/7", &st, 0), 0);
+	}
 }
 
 static void an_upper_folder_is_kept_once(void **state)
@@ -369,10 +409,10 @@ static void an_upper_folder_is_kept_once(void **state)
 		assert_int_equal(faccessat(top, name, F_OK, 0), -1);
 	}
 	/* believed without a look, as it is of this boot */
-	auto_fd int fd = uppers_open(f.st, &f.ids, &f.layers[2], &err);
+	auto_fd int fd = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
 	assert_int_equal(faccessat(fd, "mine", F_OK, 0), 0);
 	reboot();
-	auto_fd int right = uppers_open(f.st, &f.ids, &f.layers[2], &err);
+	auto_fd int right = uppers_open(f.st, &f.ids, &f.layers[2], false, &err);
 	assert_int_equal(faccessat(right, "mine", F_OK, 0), -1);
 	assert_int_equal(faccessat(right, "new", F_OK, 0), 0);
 }
@@ -395,7 +435,7 @@ static void two_processes_end_with_the_same_folder(void **state)
 			struct error err = ERROR_INIT;
 
 			mine.st = store();
-			int fd = roots_open(mine.st, &f.ids, f.layers, 2, &err);
+			int fd = roots_open(mine.st, &f.ids, f.layers, 2, false, &err);
 			ino_t ino = fd < 0 ? 0 : inode(fd);
 			if (write(pipes[1], &ino, sizeof(ino)) != sizeof(ino))
 				_exit(1);
@@ -434,13 +474,13 @@ static int with_one_id(struct fixture *f)
 		return err.kind == E_SANDBOX ? 77 : 3;
 	}
 	f->st = store();
-	auto_fd int fd = roots_open(f->st, &ids, f->layers, 2, &err);
+	auto_fd int fd = roots_open(f->st, &ids, f->layers, 2, false, &err);
 	if (fd < 0) {
 		fprintf(stderr, "%s\n", err.msg);
 		return 1;
 	}
 	reboot();
-	auto_fd int again = roots_open(f->st, &ids, f->layers, 2, &err);
+	auto_fd int again = roots_open(f->st, &ids, f->layers, 2, false, &err);
 	return again < 0 || inode(again) != inode(fd) ||
 	       fstatat(fd, "etc/shadow", &st, 0) < 0 || st.st_uid != 0 ||
 	       faccessat(fd, "null", F_OK, 0) == 0;
@@ -483,6 +523,8 @@ int main(void)
 		TEST(one_layer_is_kept_with_its_whiteouts),
 		TEST(an_upper_folder_is_kept_once),
 		TEST(two_processes_end_with_the_same_folder),
+		TEST(a_folder_that_lost_a_file_is_made_again_when_asked_or_after_a_day),
+		TEST(what_is_no_folder_gives_way),
 		TEST(one_id_is_enough),
 	};
 

@@ -149,6 +149,7 @@ static int make_spec(const struct run_step *rs, struct run_spec *spec, struct er
 				  .keep_mtime = b->keep_mtime,
 				  .bytecode = b->bytecode,
 				  .level = b->request->level,
+				  .check = b->request->no_cache,
 				  .nlayers = s->nlayers,
 				  .nbase = count_base_layers(s),
 				  .uid = c->account.uid,
@@ -210,15 +211,19 @@ static int run_in(struct run_step *rs, struct run_spec *spec, const struct idmap
 {
 	struct stage_state *s = rs->step.stage;
 	struct build *b = s->build;
+	struct error why = ERROR_INIT;
 	bool here;
 
 	drop_groups(spec, ids);
 	if (fetch_base(s, spec, ids, &here, err) < 0)
 		return -1;
-	if (call(rs->step.ui, spec, r, err) == 0)
+	if (call(rs->step.ui, spec, r, &why) == 0)
 		return 0;
-	if (err->kind != E_MISSING || here)
+	if (why.kind != E_MISSING || here) {
+		if (err)
+			*err = why;
 		return -1;
+	}
 	/* what was unpacked has turned out to be damaged */
 	if (image_complete(s->layers[0].base, b->store, b->client, err) < 0)
 		return -1;

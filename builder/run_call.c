@@ -18,8 +18,10 @@
 #include "registry/base/alloc.h"
 #include "registry/base/file.h"
 #include "registry/base/interrupt.h"
+#include "registry/base/log.h"
 
 #define TICK_MS 100
+#define PATIENCE_TICKS 10
 /* How long output may go on after the process is gone. */
 #define DRAIN_TICKS 50
 
@@ -30,6 +32,7 @@ struct call {
 	int spec, control, output; /* our ends */
 	int control_child, output_child; /* the child's, until it was started */
 	bool told;                       /* it was asked to stop */
+	unsigned waiting;                /* ticks since then */
 	bool answered;
 	struct run_message last;
 };
@@ -186,6 +189,9 @@ static void listen_to(struct call *c)
 			c->told = true;
 		}
 		if (n <= 0) {
+			if (c->told && ++c->waiting == PATIENCE_TICKS)
+				log_info("stopping: the command has 10 seconds to end; "
+					 "a second signal ends it at once");
 			quiet += c->control < 0;
 			continue;
 		}

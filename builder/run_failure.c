@@ -22,16 +22,18 @@ static int hint(const struct run_result *r, const struct build *b, struct error 
 			"--ulimit nproc=N",
 			(unsigned long long)b->request->processes);
 	if (r->status == 127)
-		return error_hint(err, "a command was not found in the image");
+		return error_hint(
+			err, "a command was not found in the image, or the interpreter "
+			     "that its first line names (with CRLF line ends too)");
 	if (r->status == 126)
 		return error_hint(err,
 				  "a file in the image is there but could not be "
 				  "executed: is it executable, and for this machine?");
 	if (b->mode == SANDBOX_ONE)
 		return error_hint(
-			err, "this host gives the build one user id, so that no other "
-			     "owner can be set; subordinate ids (/etc/subuid, "
-			     "newuidmap) allow it");
+			err, "if it is for an owner: this host gives the build one user "
+			     "id, so that no other can be set; subordinate ids "
+			     "(/etc/subuid, newuidmap) allow it");
 	return -1;
 }
 

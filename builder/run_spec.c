@@ -54,6 +54,7 @@ void run_spec_write(const struct run_spec *s, struct buf *out)
 	put_number(out, (uint64_t)s->time);
 	put_number(out, s->keep_mtime);
 	put_number(out, s->bytecode);
+	put_number(out, s->check);
 	put_number(out, (uint64_t)s->level);
 	put_number(out, s->nbase);
 	put_bytes(out, s->layers, s->nlayers * sizeof(*s->layers));
@@ -153,6 +154,7 @@ int run_spec_read(struct run_spec *s, const void *data, size_t len, struct error
 	s->time = (int64_t)take_number(&r);
 	s->keep_mtime = take_bool(&r);
 	s->bytecode = take_bool(&r);
+	s->check = take_bool(&r);
 	s->level = (int)take_number(&r);
 	s->nbase = take_number(&r);
 	s->layers = take_array(&r, sizeof(*s->layers), &s->nlayers);

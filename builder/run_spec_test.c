@@ -16,6 +16,7 @@ static void sample(struct run_spec *s)
 			       .mode = SANDBOX_RANGE,
 			       .time = -5,
 			       .keep_mtime = true,
+			       .check = true,
 			       .level = 9,
 			       .nlayers = 2,
 			       .nbase = 1,
@@ -53,7 +54,7 @@ static void what_was_written_is_read_back(void **state)
 	assert_int_equal(b.isolation, ISOLATION_USERNS);
 	assert_int_equal(b.mode, SANDBOX_RANGE);
 	assert_int_equal(b.time, -5);
-	assert_true(b.keep_mtime && !b.bytecode && !b.probe && b.network);
+	assert_true(b.check && b.keep_mtime && !b.bytecode && !b.probe && b.network);
 	assert_int_equal(b.level, 9);
 	assert_int_equal(b.nlayers, 2);
 	assert_int_equal(b.nbase, 1);

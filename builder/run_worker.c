@@ -87,13 +87,15 @@ static int open_lowers(struct work *w, struct error *err)
 
 	w->lowers = xcalloc(s->nlayers - s->nbase + 1, sizeof(*w->lowers));
 	for (size_t i = s->nlayers; i-- > s->nbase;)
-		if (add_lower(w, uppers_open(w->store, &w->ids, &s->layers[i], err)) < 0)
+		if (add_lower(w, uppers_open(w->store, &w->ids, &s->layers[i], s->check,
+					     err)) < 0)
 			return error_wrap(err, "layer %zu", i + 1);
 	if (!s->nbase)
 		return 0;
 	if (!roots_has(w->store, &w->ids, s->layers, s->nbase))
 		note("unpacking the base");
-	return add_lower(w, roots_open(w->store, &w->ids, s->layers, s->nbase, err));
+	return add_lower(
+		w, roots_open(w->store, &w->ids, s->layers, s->nbase, s->check, err));
 }
 
 static int make_folder(struct work *w, const char *name, struct error *err)

@@ -26,6 +26,7 @@ struct run_spec {
 	enum sandbox_mode mode; /* what follows: for a step */
 	int64_t time;
 	bool keep_mtime, bytecode;
+	bool check;                /* look at all of the kept folders (roots.h) */
 	int level;                 /* of compression */
 	struct root_layer *layers; /* the stage's, from the lowest */
 	size_t nlayers, nbase;     /* the first nbase are flattened into one folder */

@@ -243,7 +243,7 @@ static int nothing_works(const struct findings *f, struct error *err)
 	for (size_t i = 0; i < SANDBOX_MODES; i++)
 		if (isolation_allows(ISOLATION_AUTO, f->probes[i].mode))
 			tried[n++] = f->probes[i];
-	return probe_refusal(tried, n, err);
+	return probe_refusal(ISOLATION_AUTO, tried, n, err);
 }
 
 static int run_doctor(struct app *app, int argc, char **argv, struct error *err)

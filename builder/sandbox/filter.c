@@ -49,11 +49,11 @@ static int add_raw_sockets(scmp_filter_ctx ctx)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-				  SCMP_A0(SCMP_CMP_EQ, AF_PACKET));
+				  SCMP_A0(SCMP_CMP_EQ, AF_PACKET, 0));
 
 	for (size_t i = 0; !rc && i < 2; i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2,
-				      SCMP_A0(SCMP_CMP_EQ, (uint64_t)families[i]),
+				      SCMP_A0(SCMP_CMP_EQ, (uint64_t)families[i], 0),
 				      SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_RAW));
 	return rc;
 }
@@ -75,7 +75,7 @@ static int add_rules(scmp_filter_ctx ctx, bool host_network)
 	/* not of a network namespace: to the hypervisor, or to virtual machines */
 	if (!rc)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-				      SCMP_A0(SCMP_CMP_EQ, AF_VSOCK));
+				      SCMP_A0(SCMP_CMP_EQ, AF_VSOCK, 0));
 	/* what would read or forge the host's own traffic; in a user namespace the kernel
 	 * says the same */
 	if (!rc && host_network)

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,15 +132,16 @@ int probe_mode(enum sandbox_mode mode, int dirfd, struct probe *out, struct erro
 	return rc;
 }
 
+static const char *const isolation_words[] = {[ISOLATION_AUTO] = "auto",
+					      [ISOLATION_ROOT] = "root",
+					      [ISOLATION_USERNS] = "userns",
+					      [ISOLATION_NONE] = "none"};
+
 int isolation_parse(const char *word)
 {
-	static const char *const words[] = {[ISOLATION_AUTO] = "auto",
-					    [ISOLATION_ROOT] = "root",
-					    [ISOLATION_USERNS] = "userns",
-					    [ISOLATION_NONE] = "none"};
-
-	for (int i = 0; i < (int)(sizeof(words) / sizeof(*words)); i++)
-		if (!strcmp(words[i], word))
+	for (int i = 0; i < (int)(sizeof(isolation_words) / sizeof(*isolation_words));
+	     i++)
+		if (!strcmp(isolation_words[i], word))
 			return i;
 	return -1;
 }
@@ -192,7 +194,8 @@ static const char *best_cure(const struct probe *tried, size_t n)
 	return cure;
 }
 
-int probe_refusal(const struct probe *tried, size_t n, struct error *err)
+int probe_refusal(enum isolation want, const struct probe *tried, size_t n,
+		  struct error *err)
 {
 	auto_buf struct buf text = BUF_INIT;
 	const char *cure = best_cure(tried, n);
@@ -204,8 +207,21 @@ int probe_refusal(const struct probe *tried, size_t n, struct error *err)
 			 sandbox_mode_name(tried[i].mode),
 			 c ? c->text : "the process that tried it was killed");
 	}
-	error_set(err, E_SANDBOX, "no isolation works here:%s", text.data);
+	if (want == ISOLATION_AUTO)
+		error_set(err, E_SANDBOX, "no isolation works here:%s", text.data);
+	else
+		error_set(err, E_SANDBOX, "isolation %s does not work here:%s",
+			  isolation_words[want], text.data);
 	return error_hint(err, "%s", *cure ? cure : "'hod doctor' shows what was tried");
+}
+
+/* What a probe needs is next to nothing; without it, it says nothing of the host. */
+static bool is_full(int dirfd)
+{
+	struct statvfs fs;
+
+	return !fstatvfs(dirfd, &fs) && ((uint64_t)fs.f_bavail * fs.f_frsize < 64 << 10 ||
+					 (fs.f_files && fs.f_favail < 32));
 }
 
 int probe_choose(enum isolation want, int dirfd, enum sandbox_mode *out,
@@ -229,5 +245,9 @@ int probe_choose(enum isolation want, int dirfd, enum sandbox_mode *out,
 			return 0;
 		}
 	}
-	return probe_refusal(tried, *n, err);
+	if (is_full(dirfd)) {
+		error_set(err, E_FAILED, "the disk of the image store is full");
+		return error_hint(err, "free some space, or inodes");
+	}
+	return probe_refusal(want, tried, *n, err);
 }

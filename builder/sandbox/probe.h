@@ -44,11 +44,12 @@ bool isolation_allows(enum isolation want, enum sandbox_mode mode);
 
 /* The mode to take, the first of root, range, one (as far as `want` allows) that works.
  * tried (SANDBOX_MODES of them) and *n say what was probed.  E_SANDBOX when none does,
- * with the best cure as hint. */
+ * with the best cure as hint; E_FAILED when that is for lack of disk space. */
 int probe_choose(enum isolation want, int dirfd, enum sandbox_mode *out,
 		 struct probe *tried, size_t *n, struct error *err);
 
 /* E_SANDBOX: none of the modes that were tried works, and why; always -1. */
-int probe_refusal(const struct probe *tried, size_t n, struct error *err);
+int probe_refusal(enum isolation want, const struct probe *tried, size_t n,
+		  struct error *err);
 
 #endif

@@ -97,7 +97,9 @@ static int64_t stop_ms(struct run *r)
 	if (!interrupt_signal())
 		return -1;
 	if (!r->until) {
-		r->until = now_ms() + sandbox_grace_ms;
+		/* SIGHUP: hod itself is gone (hod-isolation(7)) */
+		r->until =
+			now_ms() + (interrupt_signal() == SIGHUP ? 0 : sandbox_grace_ms);
 		kill(r->pid, SIGTERM);
 	}
 	left = r->until - now_ms();
