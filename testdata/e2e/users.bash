@@ -16,7 +16,7 @@
 
 # users_locked COMMAND...: /etc/passwd and its kin have one writer at a time.
 users_locked() {
-	flock /run/lock/hod-test-users.lock "$@"
+	flock /etc "$@"
 }
 
 # user_delete NAME: its processes, then itself; useradd's own entries in /etc/subuid go along.
