@@ -26,8 +26,8 @@ int run_stubs_attributes(int fd, const struct node *n, const struct idmap *ids,
 	    fchmod(fd, n->attrs.mode) < 0 || futimens(fd, times) < 0)
 		return error_errno(err, "cannot set the attributes of a folder");
 	for (size_t i = 0; x && i < x->n; i++)
-		if (!strncmp(x->v[i].name, "user.", 5) &&
-		    strncmp(x->v[i].name, "user.overlay.", 13) != 0 &&
+		if (xattr_is_kept(x->v[i].name) &&
+		    strcmp(x->v[i].name, XATTR_CAPABILITY) != 0 &&
 		    fsetxattr(fd, x->v[i].name, x->v[i].value, x->v[i].len, 0) < 0)
 			return error_errno(err, "cannot set %s of a folder",
 					   x->v[i].name);

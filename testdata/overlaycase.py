@@ -21,7 +21,7 @@ ONE, KEEP, BYTECODE = "--one" in sys.argv, "--keep" in sys.argv, "--bytecode" in
 ARGS = [a for a in sys.argv[1:] if not a.startswith("--")]
 CAP = "security.capability"
 CAPS = [b"\1\0\0\2" + bytes([n, 0, 0, 0]) + bytes(12) for n in (4, 32)]
-DROPPED = ("user.overlay.", "user.hod.", "user.containers.", "user.rootlesscontainers.")
+DROPPED = ("user.overlay.", "user.hod.", "user.containers.", "user.rootlesscontainers")
 TIMES = [0, 1, 946684800, 1700000000, 1700000001]
 KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "symlink", stat.S_IFCHR: "char",
          stat.S_IFBLK: "block", stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket"}

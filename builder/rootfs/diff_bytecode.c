@@ -214,7 +214,7 @@ static int restore_rights(int fd, const struct entry *e, struct error *err)
 	for (size_t i = 0; e->xattrs && i < e->xattrs->n; i++) {
 		const struct xattr *x = &e->xattrs->v[i];
 
-		if (!strcmp(x->name, DIFF_CAPABILITY) &&
+		if (!strcmp(x->name, XATTR_CAPABILITY) &&
 		    fsetxattr(fd, x->name, x->value, x->len, 0) < 0)
 			return error_errno(err, "attribute %s", x->name);
 	}
@@ -344,7 +344,7 @@ static int set_attrs(const struct diff *d, int fd, const struct node *n,
 	if (fchmod(fd, n->attrs.mode) < 0)
 		return error_errno(err, "cannot set the mode");
 	for (size_t i = 0; x && i < x->n; i++)
-		if (diff_keeps_xattr(x->v[i].name) &&
+		if (xattr_is_kept(x->v[i].name) &&
 		    fsetxattr(fd, x->v[i].name, x->v[i].value, x->v[i].len, 0) < 0)
 			return error_errno(err, "attribute %s", x->v[i].name);
 	return 0;

@@ -141,21 +141,6 @@ static bool starts(const char *s, const char *prefix)
 	return !strncmp(s, prefix, strlen(prefix));
 }
 
-/* Attributes of `user.` that programs use for what they cannot set are no content. */
-bool diff_keeps_xattr(const char *name)
-{
-	static const char *const not [] = {"user.overlay.", "user.hod.",
-					   "user.containers.",
-					   "user.rootlesscontainers."};
-
-	if (!strcmp(name, DIFF_CAPABILITY))
-		return true;
-	for (size_t i = 0; i < sizeof(not ) / sizeof(*not ); i++)
-		if (starts(name, not [i]))
-			return false;
-	return starts(name, "user.");
-}
-
 /* A capability as revision 2 has it (capabilities(7), "Namespaced file capabilities"):
  * revision 3 also names a user namespace.  The one at hand is meant in silence; for any
  * other there is no word in a layer, and as revision 2 it would grant more than it does.
@@ -189,9 +174,9 @@ static bool next_xattr(const struct xattrs *x, size_t *i, struct xattr *out,
 {
 	while (x && *i < x->n) {
 		*out = x->v[(*i)++];
-		if (!diff_keeps_xattr(out->name))
+		if (!xattr_is_kept(out->name))
 			continue;
-		if (strcmp(out->name, DIFF_CAPABILITY) != 0)
+		if (strcmp(out->name, XATTR_CAPABILITY) != 0)
 			return true;
 		out->len = plain_capability(out->value, out->len, caps);
 		out->value = caps;
@@ -301,18 +286,18 @@ static int one_attribute(struct diff *d, int fd, const char *name, struct entry 
 
 	if (starts(name, mine))
 		return overlay_mark(d, fd, name, name + strlen(mine), e, err);
-	if (!diff_keeps_xattr(name)) {
+	if (!xattr_is_kept(name)) {
 		drop_attribute(fd, name);
 		return 0;
 	}
-	if (S_ISDIR(e->st.st_mode) && !strcmp(name, DIFF_CAPABILITY))
+	if (S_ISDIR(e->st.st_mode) && !strcmp(name, XATTR_CAPABILITY))
 		return 0;
 	n = read_value(fd, name, &d->values, err);
 	if (err->kind != E_NONE)
 		return -1;
 	if (n < 0)
 		return 0;
-	if (!strcmp(name, DIFF_CAPABILITY)) {
+	if (!strcmp(name, XATTR_CAPABILITY)) {
 		n = (ssize_t)plain_capability(d->values.data + start, (size_t)n, caps);
 		buf_truncate(&d->values, start);
 		buf_add(&d->values, caps, (size_t)n);

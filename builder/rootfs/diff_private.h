@@ -20,7 +20,6 @@
 #include "registry/base/map.h"
 
 #define DIFF_BLOCK ((size_t)128 << 10)
-#define DIFF_CAPABILITY "security.capability"
 
 /* A regular file *.py of the upper folder, for those who ask whether a .pyc was valid. */
 struct py_source {
@@ -105,7 +104,6 @@ int diff_open_lower(const struct diff *d, const char *path, struct error *err);
 int diff_same_content(struct diff *d, int fd, const struct stat *st, const char *path,
 		      const struct node *before, struct error *err);
 bool diff_same_xattrs(const struct xattrs *disk, const struct xattrs *tree);
-bool diff_keeps_xattr(const char *name);
 /* Whether a node's owner can lie on disk. */
 static inline bool diff_has_owner(const struct diff *d, const struct node *n)
 {

@@ -38,6 +38,12 @@ struct xattrs {
 	struct xattr v[];
 };
 
+#define XATTR_CAPABILITY "security.capability"
+/* Whether an attribute is on disk what it is in the tree: `user.` ones and
+ * XATTR_CAPABILITY, but not overlay's own, which would act on other layers' files, nor
+ * those in which programs record owners that they cannot set. */
+bool xattr_is_kept(const char *name);
+
 /* Owner, mode and xattrs: what stat calls metadata, mtime apart. */
 struct attrs {
 	uint32_t uid, gid;

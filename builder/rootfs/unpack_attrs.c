@@ -15,7 +15,6 @@
 #include "registry/base/log.h"
 
 #define PROBE ".hod-probe"
-#define CAPABILITY "security.capability"
 
 int unpack_failed(struct unpack *u, const char *what, const struct node *n,
 		  struct error *err)
@@ -85,20 +84,6 @@ int unpack_probe(struct unpack *u, struct error *err)
 	return 0;
 }
 
-static bool starts(const char *s, const char *with)
-{
-	return strncmp(s, with, strlen(with)) == 0;
-}
-
-/* Overlay's own attributes would act on other layers' files, and other tools' records of
- * owners are none of this folder's. */
-static bool is_kept(const char *name)
-{
-	return starts(name, "user.") && !starts(name, "user.overlay.") &&
-	       !starts(name, "user.hod.") && !starts(name, "user.containers.") &&
-	       !starts(name, "user.rootlesscontainers");
-}
-
 /* One that this file system or the kernel does not take is left out: which
  * they are differs from host to host, and the tree has it all the same. */
 static void set_xattr(int fd, const struct node *n, const struct xattr *x)
@@ -113,7 +98,8 @@ static void set_user_xattrs(int fd, const struct node *n)
 	const struct xattrs *x = n->attrs.xattrs;
 
 	for (size_t i = 0; x && i < x->n; i++)
-		if (is_kept(x->v[i].name))
+		if (xattr_is_kept(x->v[i].name) &&
+		    strcmp(x->v[i].name, XATTR_CAPABILITY) != 0)
 			set_xattr(fd, n, &x->v[i]);
 }
 
@@ -122,7 +108,7 @@ static void set_capability(int fd, const struct node *n)
 	const struct xattrs *x = n->attrs.xattrs;
 
 	for (size_t i = 0; x && i < x->n; i++)
-		if (strcmp(x->v[i].name, CAPABILITY) == 0)
+		if (strcmp(x->v[i].name, XATTR_CAPABILITY) == 0)
 			set_xattr(fd, n, &x->v[i]);
 }
 
