@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "builder/rootfs/tree.h"
+#include "builder/rootfs/unpack.h"
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
 #include "registry/base/file.h"
@@ -19,19 +19,10 @@ int run_stubs_attributes(int fd, const struct node *n, const struct idmap *ids,
 			 struct error *err)
 {
 	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = n->mtime}};
-	const struct xattrs *x = n->attrs.xattrs;
 
-	if ((idmap_has(ids, n->attrs.uid, n->attrs.gid) &&
-	     fchown(fd, n->attrs.uid, n->attrs.gid) < 0) ||
-	    fchmod(fd, n->attrs.mode) < 0 || futimens(fd, times) < 0)
-		return error_errno(err, "cannot set the attributes of a folder");
-	for (size_t i = 0; x && i < x->n; i++)
-		if (xattr_is_kept(x->v[i].name) &&
-		    strcmp(x->v[i].name, XATTR_CAPABILITY) != 0 &&
-		    fsetxattr(fd, x->v[i].name, x->v[i].value, x->v[i].len, 0) < 0)
-			return error_errno(err, "cannot set %s of a folder",
-					   x->v[i].name);
-	return 0;
+	if (unpack_attributes(fd, n, idmap_has(ids, n->attrs.uid, n->attrs.gid), err) < 0)
+		return -1;
+	return futimens(fd, times) < 0 ? error_errno(err, "cannot set the time") : 0;
 }
 
 static int make_folder(int dirfd, const char *name, struct error *err)

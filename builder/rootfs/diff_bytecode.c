@@ -13,6 +13,7 @@
 
 #include "builder/rootfs/diff_private.h"
 #include "builder/rootfs/pyc.h"
+#include "builder/rootfs/unpack.h"
 #include "registry/base/alloc.h"
 #include "registry/base/error.h"
 #include "registry/base/file.h"
@@ -334,22 +335,6 @@ static int each_file(struct pyc_work *w, pyc_verb *verb, struct error *err)
 
 /* Files that only the folders below have */
 
-static int set_attrs(const struct diff *d, int fd, const struct node *n,
-		     struct error *err)
-{
-	const struct xattrs *x = n->attrs.xattrs;
-
-	if (diff_has_owner(d, n) && fchown(fd, n->attrs.uid, n->attrs.gid) < 0)
-		return error_errno(err, "cannot set the owner");
-	if (fchmod(fd, n->attrs.mode) < 0)
-		return error_errno(err, "cannot set the mode");
-	for (size_t i = 0; x && i < x->n; i++)
-		if (xattr_is_kept(x->v[i].name) &&
-		    fsetxattr(fd, x->v[i].name, x->v[i].value, x->v[i].len, 0) < 0)
-			return error_errno(err, "attribute %s", x->v[i].name);
-	return 0;
-}
-
 /* dir in the upper folder, where the folder that holds it is. */
 static int need_folder(struct pyc_work *w, const struct node *dir, struct error *err)
 {
@@ -365,7 +350,7 @@ static int need_folder(struct pyc_work *w, const struct node *dir, struct error 
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			return error_errno(err, "cannot open the folder");
-		int rc = set_attrs(w->d, fd, dir, err);
+		int rc = unpack_attributes(fd, dir, diff_has_owner(w->d, dir), err);
 		close(fd);
 		if (rc < 0)
 			return -1;
@@ -407,7 +392,8 @@ static int copy_up(struct pyc_work *w, struct node *n, int lower, uint32_t field
 	if (fd < 0)
 		return error_errno(err, "cannot make");
 	if (copy_bytes(d, lower, fd, err) < 0 || write_field(fd, field, err) < 0 ||
-	    set_attrs(d, fd, n, err) < 0 || diff_look(d, dirfd, n->name, &e, err) < 0)
+	    unpack_attributes(fd, n, diff_has_owner(d, n), err) < 0 ||
+	    diff_look(d, dirfd, n->name, &e, err) < 0)
 		return -1;
 	return diff_entry(d, n->parent, n->name, &e, &state, &now, err);
 }

@@ -65,4 +65,9 @@ int unpack_check(struct tree *t, int dirfd, const struct unpack_options *o,
 int unpack_check_layer(struct index *ix, int dirfd, const struct unpack_options *o,
 		       struct error *err);
 
+/* Gives an open file or folder a node's mode, kept attributes (node.h) and, with owner,
+ * its owner; not its time.  What this file system refuses is an error. */
+struct node;
+int unpack_attributes(int fd, const struct node *n, bool owner, struct error *err);
+
 #endif

@@ -162,6 +162,23 @@ int unpack_finish_at(struct unpack *u, int dirfd, const struct node *n, mode_t m
 	return 0;
 }
 
+int unpack_attributes(int fd, const struct node *n, bool owner, struct error *err)
+{
+	const struct xattrs *x = n->attrs.xattrs;
+
+	if (owner && fchown(fd, n->attrs.uid, n->attrs.gid) < 0)
+		return error_errno(err, "cannot set the owner");
+	if (fchmod(fd, n->attrs.mode) < 0)
+		return error_errno(err, "cannot set the mode");
+	for (size_t i = 0; x && i < x->n; i++)
+		if (xattr_is_kept(x->v[i].name) &&
+		    (n->type == NODE_FILE ||
+		     strcmp(x->v[i].name, XATTR_CAPABILITY) != 0) &&
+		    fsetxattr(fd, x->v[i].name, x->v[i].value, x->v[i].len, 0) < 0)
+			return error_errno(err, "attribute %s", x->v[i].name);
+	return 0;
+}
+
 void open_folder_close(struct open_folder *f)
 {
 	if (f->fd >= 0)
